@@ -1,0 +1,56 @@
+"""``python -m bundle COMMAND``: the commands for people; each lives in a file of its name in ``bundle.commands``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from . import __version__
+from .errors import InputError
+
+COMMANDS = {
+    "segment": "segment images and stacks: mask, probability and overlay of each",
+    "fuse": "fuse the slices of a stack into one image that is in focus everywhere",
+    "evaluate": "score masks against true masks: a table and an overlay of each",
+    "info": "tell how a file is read: axes, channels, spacing, type",
+    "phantom": "make synthetic confocal stacks with exact truth",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after ``python -m bundle``; those of the process if None.
+
+    Returns:
+        The exit status: 0 if everything asked for was written, 1 if an input failed, 2 for wrong words.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="python -m bundle", description="Blood vessels in confocal stacks and fluorescence images."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:  # the others' libraries are not worth the wait
+            module = importlib.import_module(f".commands.{name}", __package__)
+            command.description = module.__doc__
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""The one error that a user's input can cause, and the sentence it becomes."""
+
+from __future__ import annotations
+
+import os
+
+
+class InputError(ValueError):
+    """A bad input: which file, what is wrong with it, and what to do.
+
+    Its text is one line, so that a command prints it as it is and goes on with the next file.
+
+    Args:
+        path: the file or folder at fault, or None where there is none.
+        problem: what is wrong, without a full stop.
+        remedy: what the user can do, without a full stop.
+    """
+
+    def __init__(self, path: str | os.PathLike | None, problem: str, remedy: str = "") -> None:
+        self.path = None if path is None else os.fspath(path)
+        self.problem = problem
+        self.remedy = remedy
+        text = problem if path is None else f"{self.path}: {problem}"
+        super().__init__(" ".join((f"{text}; {remedy}" if remedy else text).split()))
+
+    def __reduce__(self):
+        return type(self), (self.path, self.problem, self.remedy)
