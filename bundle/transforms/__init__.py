@@ -1,1 +1,38 @@
+"""MONAI transforms of the method, each with a dictionary twin (`…d`) that acts on the items of given keys.
 
+They take `[C, X, Y]` or `[C, X, Y, Z]` as NumPy array, tensor or MetaTensor, and give the same kind with its metadata.
+"""
+
+from .binarization import (
+    CloseGaps,
+    CloseGapsd,
+    HysteresisThreshold,
+    HysteresisThresholdd,
+    RemoveFragments,
+    RemoveFragmentsd,
+)
+from .contrast import (
+    AdaptiveHistogramEqualization,
+    AdaptiveHistogramEqualizationd,
+    LinearContrast,
+    LinearContrastd,
+)
+from .focus import FuseFocus, FuseFocusd
+from .targets import DilatedProbabilityMap, DilatedProbabilityMapd
+
+__all__ = [
+    "AdaptiveHistogramEqualization",
+    "AdaptiveHistogramEqualizationd",
+    "CloseGaps",
+    "CloseGapsd",
+    "DilatedProbabilityMap",
+    "DilatedProbabilityMapd",
+    "FuseFocus",
+    "FuseFocusd",
+    "HysteresisThreshold",
+    "HysteresisThresholdd",
+    "LinearContrast",
+    "LinearContrastd",
+    "RemoveFragments",
+    "RemoveFragmentsd",
+]

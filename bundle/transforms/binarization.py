@@ -1,0 +1,282 @@
+"""From the fused probability to the mask: hysteresis threshold, closing of gaps, removal of fragments.
+
+All three see a stack as one volume, and take pixels that touch at a corner as connected: a vessel one pixel wide that
+runs diagonally is one vessel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Literal
+
+import numpy as np
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_to_dst_type
+from scipy.ndimage import generate_binary_structure, label
+from skimage.morphology import isotropic_closing
+
+from ..errors import InputError
+from .arrays import channels_first, source
+
+Unit = Literal["pixel", "micrometer"]
+
+
+def hysteresis(probability: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Keep what is above `low` and connected to something above `high`.
+
+    As :func:`skimage.filters.apply_hysteresis_threshold`, except that corners connect; there only faces do, which cuts
+    a thin diagonal vessel into its pixels.
+
+    Args:
+        probability: 2D or 3D.
+        low: lower threshold.
+        high: upper threshold, at least `low`.
+
+    Returns:
+        bool, the same shape.
+    """
+    components, count = _components(probability > low)
+    kept = np.zeros(count + 1, bool)
+    kept[components[probability > high]] = True
+    return kept[components]
+
+
+def close_gaps(mask: np.ndarray, size: float, spacing: tuple[float, ...] | None = None) -> np.ndarray:
+    """Close a mask with a disk (2D) or ball (3D) of diameter `size`.
+
+    Args:
+        mask: bool, 2D or 3D.
+        size: diameter, in the unit of `spacing`.
+        spacing: length of a pixel along each axis; 1 if None.
+
+    Returns:
+        bool, the same shape: `mask` and what was filled.
+    """
+    radius = size / 2
+    if not mask.any() or radius < min(spacing or (1,)):
+        return mask
+    # a border wider than the disk: what lies outside the image is background, and has room for the disk
+    border = [int(radius / step) + 1 for step in spacing or (1,) * mask.ndim]
+    closed = isotropic_closing(np.pad(mask, [(b, b) for b in border]), radius, spacing=spacing)
+    return closed[tuple(slice(b, -b) for b in border)]
+
+
+def remove_fragments(mask: np.ndarray, size: float) -> np.ndarray:
+    """Remove the connected components with fewer than `size` pixels.
+
+    Args:
+        mask: bool, 2D or 3D.
+        size: the smallest component that stays, in pixels.
+
+    Returns:
+        bool, the same shape.
+    """
+    components, _ = _components(mask)
+    kept = np.bincount(components.ravel()) >= size
+    kept[0] = False
+    return kept[components]
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    return label(mask, structure=generate_binary_structure(mask.ndim, mask.ndim))
+
+
+def _spacing(image: NdarrayOrTensor) -> tuple[float, ...]:
+    """Return the length of a pixel along each spatial axis in micrometres, or refuse if the image does not know it."""
+    if not isinstance(image, MetaTensor) or image.meta.get("spacing") is None:
+        problem = "a size in micrometres was asked for, but the image has no pixel spacing"
+        raise InputError(source(image), problem, "give --spacing, or sizes in pixels")
+    return tuple(float(s) for s in affine_to_spacing(image.affine, r=image.ndim - 1))
+
+
+class HysteresisThreshold(Transform):
+    """Hysteresis threshold of the fused probability S (section II-C of the paper; 0.45 and 0.95 in section III-C).
+
+    Source: J. Canny, A computational approach to edge detection, 1986, DOI 10.1109/TPAMI.1986.4767851.
+
+    Args:
+        low: what is above it, and connected to something above `high`, is vessel; in [0, `high`].
+        high: what is above it is vessel; in [`low`, 1]. A value equal to a threshold is not above it.
+    """
+
+    backend = [TransformBackends.NUMPY]
+
+    def __init__(self, low: float = 0.45, high: float = 0.95) -> None:
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"0 <= low <= high <= 1 must hold, not low={low}, high={high}")
+        self.low = low
+        self.high = high
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Threshold.
+
+        Args:
+            img: probability `[C, X, Y]` or `[C, X, Y, Z]` in [0, 1], each channel on its own; a stack is one volume.
+
+        Returns:
+            The same shape, uint8, 0 or 1.
+
+        Raises:
+            InputError: if a value is NaN or infinite.
+        """
+        out = np.stack([hysteresis(channel, self.low, self.high) for channel in channels_first(img)])
+        return convert_to_dst_type(out, img, dtype=np.uint8)[0]
+
+
+class CloseGaps(Transform):
+    """Fill small gaps of a mask: binary closing with a disk, or in a stack a ball, of a given diameter.
+
+    A gap between two pieces is closed if it is narrower than `size` and stays open if it is wider. Foreground is never
+    removed, and nothing is filled merely because it is near the border. "Fill small gaps" in section II-C of the paper.
+
+    Args:
+        size: diameter of the disk; 0 does nothing. In pixels the smallest that does something is 2.
+        unit: "pixel" (voxel in 3D), or "micrometer", which follows the spacing of each axis.
+    """
+
+    backend = [TransformBackends.NUMPY]
+
+    def __init__(self, size: float = 3, unit: Unit = "pixel") -> None:
+        _check(size, unit)
+        self.size = size
+        self.unit = unit
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Close.
+
+        Args:
+            img: mask `[C, X, Y]` or `[C, X, Y, Z]`, vessel where positive.
+
+        Returns:
+            The same shape, uint8, 0 or 1.
+
+        Raises:
+            InputError: if a value is NaN or infinite, or `unit` is "micrometer" and the image has no spacing.
+        """
+        mask = channels_first(img) > 0
+        if self.size:
+            spacing = _spacing(img) if self.unit == "micrometer" else None
+            mask = np.stack([close_gaps(channel, self.size, spacing) for channel in mask])
+        return convert_to_dst_type(mask, img, dtype=np.uint8)[0]
+
+
+class RemoveFragments(Transform):
+    """Remove small fragments of a mask: connected components with fewer than `size` pixels.
+
+    A component of exactly `size` stays. "Remove small fragments" in section II-C of the paper.
+
+    Args:
+        size: the smallest component that stays; 0 does nothing.
+        unit: "pixel" (voxel in 3D), or "micrometer": `size` is then an area in µm² (a volume in µm³ in 3D).
+    """
+
+    backend = [TransformBackends.NUMPY]
+
+    def __init__(self, size: float = 30, unit: Unit = "pixel") -> None:
+        _check(size, unit)
+        self.size = size
+        self.unit = unit
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Remove.
+
+        Args:
+            img: mask `[C, X, Y]` or `[C, X, Y, Z]`, vessel where positive.
+
+        Returns:
+            The same shape, uint8, 0 or 1.
+
+        Raises:
+            InputError: if a value is NaN or infinite, or `unit` is "micrometer" and the image has no spacing.
+        """
+        mask = channels_first(img) > 0
+        if self.size:
+            pixel = np.prod(_spacing(img)) if self.unit == "micrometer" else 1
+            pixels = self.size / pixel * (1 - 1e-6)  # so that rounding in the spacing takes no component of that size
+            mask = np.stack([remove_fragments(channel, pixels) for channel in mask])
+        return convert_to_dst_type(mask, img, dtype=np.uint8)[0]
+
+
+def _check(size: float, unit: str) -> None:
+    if not size >= 0:
+        raise ValueError(f"size must be 0 or more, not {size}")
+    if unit not in ("pixel", "micrometer"):
+        raise ValueError(f"unit must be 'pixel' or 'micrometer', not {unit!r}")
+
+
+class HysteresisThresholdd(MapTransform):
+    """Dictionary twin of :class:`HysteresisThreshold`.
+
+    Args:
+        keys: probabilities to threshold.
+        low: as there.
+        high: as there.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    backend = HysteresisThreshold.backend
+
+    def __init__(
+        self, keys: KeysCollection, low: float = 0.45, high: float = 0.95, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = HysteresisThreshold(low, high)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.transform(out[key])
+        return out
+
+
+class CloseGapsd(MapTransform):
+    """Dictionary twin of :class:`CloseGaps`.
+
+    Args:
+        keys: masks to close.
+        size: as there.
+        unit: as there.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    backend = CloseGaps.backend
+
+    def __init__(
+        self, keys: KeysCollection, size: float = 3, unit: Unit = "pixel", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = CloseGaps(size, unit)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.transform(out[key])
+        return out
+
+
+class RemoveFragmentsd(MapTransform):
+    """Dictionary twin of :class:`RemoveFragments`.
+
+    Args:
+        keys: masks to clean.
+        size: as there.
+        unit: as there.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    backend = RemoveFragments.backend
+
+    def __init__(
+        self, keys: KeysCollection, size: float = 30, unit: Unit = "pixel", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = RemoveFragments(size, unit)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.transform(out[key])
+        return out

@@ -1,0 +1,179 @@
+"""Contrast enhancement before the networks: adaptive histogram equalisation (2D) and linear stretching (slices)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Literal
+
+import numpy as np
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_to_dst_type
+from skimage.exposure import equalize_adapthist
+
+from .arrays import channels_first
+
+
+def stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map `low` to 0 and `high` to 1 linearly, and clip.
+
+    Args:
+        image: values of any real type.
+        low: the value that becomes 0.
+        high: the value that becomes 1.
+
+    Returns:
+        float32 in [0, 1]; 0 everywhere if `high` is not above `low`.
+    """
+    if not high > low:
+        return np.zeros(image.shape, np.float32)
+    return np.clip((image.astype(np.float64) - low) / (float(high) - float(low)), 0, 1).astype(np.float32)
+
+
+class AdaptiveHistogramEqualization(Transform):
+    """Contrast-limited adaptive histogram equalisation (CLAHE) of the whole image.
+
+    The paper's contrast enhancement of fused images (section II-A). Grey values are first scaled by the image's own
+    minimum and maximum, not by its type, so that 12-bit data in a 16-bit file come out as they should; each channel,
+    and each slice of a stack, is an image of its own. Source: K. Zuiderveld, Contrast limited adaptive histogram
+    equalization, Graphics Gems IV, 1994, as in :func:`skimage.exposure.equalize_adapthist`.
+
+    Args:
+        tile_size: side of the square tiles whose histograms are equalised, in pixels.
+        clip_limit: share of a tile's pixels that one of its 256 grey levels may hold, in (0, 1]; what is above is
+            spread over all levels. It bounds the gain in contrast at 256 * `clip_limit`.
+    """
+
+    backend = [TransformBackends.NUMPY]
+
+    def __init__(self, tile_size: int = 64, clip_limit: float = 0.01) -> None:
+        if tile_size < 1:
+            raise ValueError(f"tile_size must be at least 1 pixel, not {tile_size}")
+        if not 0 < clip_limit <= 1:
+            raise ValueError(f"clip_limit must lie in (0, 1], not {clip_limit}")
+        self.tile_size = tile_size
+        self.clip_limit = clip_limit
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Equalise.
+
+        Args:
+            img: `[C, X, Y]` or `[C, X, Y, Z]`, any real type.
+
+        Returns:
+            The same shape, float32 in [0, 1]; 0 everywhere in a constant image.
+
+        Raises:
+            InputError: if a value is NaN or infinite.
+        """
+        image = channels_first(img)
+        out = np.empty(image.shape, np.float32)
+        for index in np.ndindex(image.shape[:1] + image.shape[3:]):
+            plane = (index[0], slice(None), slice(None), *index[1:])
+            out[plane] = self._equalize(image[plane])
+        return convert_to_dst_type(out, img, dtype=np.float32)[0]
+
+    def _equalize(self, plane: np.ndarray) -> np.ndarray:
+        scaled = stretch(plane, plane.min(), plane.max())
+        if not scaled.any():
+            return scaled
+        return equalize_adapthist(scaled, kernel_size=self.tile_size, clip_limit=self.clip_limit)
+
+
+class LinearContrast(Transform):
+    """Linear contrast enhancement: map two percentiles of the grey values to 0 and 1, and clip.
+
+    The paper's preparation of the single slices of a stack (section II-D of the results).
+
+    Args:
+        lower: percentile that becomes 0, in [0, 100).
+        upper: percentile that becomes 1, in (0, 100], above `lower`.
+        per: "slice" takes the percentiles in every slice of a stack, "volume" in the whole stack; of a single image
+            the two are the same. Channels are treated each on its own.
+    """
+
+    backend = [TransformBackends.NUMPY]
+
+    def __init__(self, lower: float = 1.0, upper: float = 99.8, per: Literal["slice", "volume"] = "slice") -> None:
+        if not 0 <= lower < upper <= 100:
+            raise ValueError(f"0 <= lower < upper <= 100 must hold, not lower={lower}, upper={upper}")
+        if per not in ("slice", "volume"):
+            raise ValueError(f"per must be 'slice' or 'volume', not {per!r}")
+        self.percentiles = (lower, upper)
+        self.per = per
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Stretch.
+
+        Args:
+            img: `[C, X, Y]` or `[C, X, Y, Z]`, any real type.
+
+        Returns:
+            The same shape, float32 in [0, 1]; 0 where the two percentiles are equal.
+
+        Raises:
+            InputError: if a value is NaN or infinite.
+        """
+        image = channels_first(img)
+        parts = (0, 3) if self.per == "slice" and image.ndim == 4 else (0,)
+        out = np.empty(image.shape, np.float32)
+        for index in np.ndindex(*(image.shape[axis] for axis in parts)):
+            part = (index[0], slice(None), slice(None), *index[1:])
+            out[part] = stretch(image[part], *np.percentile(image[part], self.percentiles))
+        return convert_to_dst_type(out, img, dtype=np.float32)[0]
+
+
+class AdaptiveHistogramEqualizationd(MapTransform):
+    """Dictionary twin of :class:`AdaptiveHistogramEqualization`.
+
+    Args:
+        keys: items to equalise.
+        tile_size: as there.
+        clip_limit: as there.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    backend = AdaptiveHistogramEqualization.backend
+
+    def __init__(
+        self, keys: KeysCollection, tile_size: int = 64, clip_limit: float = 0.01, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = AdaptiveHistogramEqualization(tile_size, clip_limit)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.transform(out[key])
+        return out
+
+
+class LinearContrastd(MapTransform):
+    """Dictionary twin of :class:`LinearContrast`.
+
+    Args:
+        keys: items to stretch.
+        lower: as there.
+        upper: as there.
+        per: as there.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    backend = LinearContrast.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        lower: float = 1.0,
+        upper: float = 99.8,
+        per: Literal["slice", "volume"] = "slice",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = LinearContrast(lower, upper, per)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.transform(out[key])
+        return out
