@@ -1,1 +1,19 @@
+"""Images and stacks from microscope files, and back: axes, channels and pixel sizes kept right."""
 
+from .atomic import atomic
+from .formats import open_image, open_recordings
+from .image import Image, Recording
+from .inputs import image_name, list_images
+from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
+
+__all__ = [
+    "Image",
+    "Recording",
+    "atomic",
+    "image_name",
+    "list_images",
+    "open_image",
+    "open_recordings",
+    "write_ome_tiff",
+    "write_ome_tiff_planes",
+]

@@ -1,0 +1,279 @@
+"""What the readers of all formats hand over, and the choice of one image or stack from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .spacing import plausible
+
+OPTIONS = {"C": "channel", "T": "time"}
+COLOURS = ("red", "green", "blue")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One scene of a file, as the file stores it, no pixel read yet.
+
+    Args:
+        path: the file.
+        axes: one letter per dimension, of ``TZCYXS``: S is the samples of a colour image, planes are ``YX`` or ``YXS``
+            and come last.
+        shape: the sizes, in the order of ``axes``.
+        dtype: the type of the values, in native byte order.
+        read: takes the index along every axis but Y, X and S, and gives that plane.
+        spacing: micrometres per pixel by axis, as far as the file says.
+        channels: the channels' names, or none.
+        name: the scene's name, or nothing.
+    """
+
+    path: Path
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[Mapping[str, int]], np.ndarray]
+    spacing: Mapping[str, float | None] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def size(self) -> dict[str, int]:
+        """The size along each axis."""
+        return dict(zip(self.axes, self.shape, strict=True))
+
+
+class Image:
+    """One image or stack of a file: one channel, one time point, one scene. Planes are read when asked for.
+
+    Args:
+        recording: the scene.
+        index: the chosen index along every axis but Z, Y, X and S.
+        sample: the chosen sample of a colour image; None demands that its samples are equal.
+        spacing: micrometres along Z (of a stack), Y and X, or None.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        index: Mapping[str, int],
+        sample: int | None = None,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
+        self._recording = recording
+        self._index = dict(index)
+        self._sample = sample
+        self.path = recording.path
+        self.axes = "ZYX" if "Z" in recording.axes else "YX"
+        self.shape = tuple(recording.size[axis] for axis in self.axes)
+        self.dtype = recording.dtype
+        self.spacing = None if spacing is None else tuple(float(length) for length in spacing)
+        self.channel_names = recording.channels
+
+    def __len__(self) -> int:
+        """The number of planes: 1 for an image that is no stack."""
+        return prod(self.shape[:-2])
+
+    def plane(self, z: int = 0) -> np.ndarray:
+        """Read one plane.
+
+        Args:
+            z: the slice, from 0.
+
+        Returns:
+            The plane ``[Y, X]`` in the file's type and native byte order.
+
+        Raises:
+            InputError: the pixels cannot be read, are not finite, or are coloured while no channel was chosen.
+        """
+        if not 0 <= z < len(self):
+            raise IndexError(f"slice {z} of {len(self)}")
+        where = f"slice {z + 1} of {len(self)}" if len(self) > 1 else "the image"
+        try:
+            plane = self._recording.read({**self._index, "Z": z} if self.axes == "ZYX" else self._index)
+        except InputError:
+            raise
+        except Exception as error:  # decoders raise whatever their libraries do
+            raise InputError(
+                self.path, f"{where} cannot be read ({_first_line(error)})", "the file is damaged; get another copy"
+            ) from error
+        if plane.ndim == 3:
+            plane = _one_sample(plane, self._sample, self.path)
+        if plane.shape != self.shape[-2:]:
+            raise InputError(
+                self.path, f"{where} is {_by(plane.shape)} pixels, where {_by(self.shape[-2:])} are declared"
+            )
+        if plane.dtype.kind == "f" and not np.isfinite(plane).all():
+            raise InputError(self.path, f"{where} holds values that are not finite (NaN or infinity)", "replace them")
+        return np.asarray(plane, plane.dtype.newbyteorder("="))
+
+    def planes(self) -> Iterator[np.ndarray]:
+        """Read the planes one after the other, first slice first."""
+        return (self.plane(z) for z in range(len(self)))
+
+    def array(self) -> np.ndarray:
+        """Read everything, ``[Y, X]`` or ``[Z, Y, X]``."""
+        if self.axes == "YX":
+            return self.plane()
+        array = np.empty(self.shape, self.dtype)
+        for z, plane in enumerate(self.planes()):
+            array[z] = plane
+        return array
+
+
+def choose(
+    recordings: Sequence[Recording],
+    *,
+    channel: int | str | None = None,
+    time: int | str | None = None,
+    scene: int | str | None = None,
+    axes: str | None = None,
+    spacing: Sequence[float] | None = None,
+) -> Image:
+    """Choose one image or stack of a file; where the file leaves a choice, it must be made.
+
+    Args:
+        recordings: the file's scenes.
+        channel: index from 0, or name; for a colour image 0, 1, 2 or ``red``, ``green``, ``blue``.
+        time: index from 0.
+        scene: index from 0, or name.
+        axes: what the stored dimensions are, where the file does not say or is wrong, such as ``"ZYX"``.
+        spacing: micrometres along Z, Y, X (of an image: Y, X), instead of the file's.
+
+    Raises:
+        InputError: a choice is open, or none of the file's; axes or spacing contradict the file.
+    """
+    path = recordings[0].path
+    names = [recording.name for recording in recordings]
+    recording = recordings[_pick(path, "scene", len(recordings), names, scene)]
+    if axes is not None:
+        recording = relabel(recording, axes)
+    size = recording.size
+    if not recording.axes.removesuffix("S").endswith("YX"):
+        raise InputError(
+            path, f"holds no planes of rows and columns (axes {recording.axes})", "state what they are with --axes"
+        )
+    samples = size.get("S", 1)
+    index, sample = {}, None
+    for axis in recording.axes:
+        if axis in "ZYXS":
+            continue
+        if axis not in OPTIONS:
+            if size[axis] > 1:
+                raise InputError(
+                    path, f"has an axis {axis} of {size[axis]}, which is not known", "state what it is with --axes"
+                )
+            index[axis] = 0
+            continue
+        option = OPTIONS[axis]
+        wanted = channel if option == "channel" else time
+        if option == "channel" and samples > 1 and size[axis] == 1:
+            wanted = None  # the option chooses a colour
+        index[axis] = _pick(path, option, size[axis], recording.channels if axis == "C" else (), wanted)
+    if "T" not in size:
+        _pick(path, "time", 1, (), time)
+    if samples > 1 and size.get("C", 1) == 1:
+        sample = None if channel is None else _pick(path, "channel", samples, COLOURS[:samples], channel)
+    elif "C" not in size:
+        _pick(path, "channel", 1, recording.channels, channel)
+    return Image(recording, index, sample, _spacing(recording, spacing))
+
+
+def relabel(recording: Recording, axes: str) -> Recording:
+    """Return the recording with its dimensions renamed, their order on disk kept.
+
+    Args:
+        recording: the scene.
+        axes: one letter of ``TZCYX`` for each dimension longer than 1; a colour image's samples may be left out or
+            called C. A single plane may be called ``"ZYX"``: a stack of one slice.
+
+    Raises:
+        InputError: the letters do not fit the shape.
+    """
+    new = axes.upper()
+    kept = [i for i, (axis, n) in enumerate(zip(recording.axes, recording.shape, strict=True)) if n > 1 or axis in "YX"]
+    old, shape = "".join(recording.axes[i] for i in kept), tuple(recording.shape[i] for i in kept)
+    if old.endswith("S") and len(new) == len(old) - 1:
+        new += "S"
+    body = new.removesuffix("S") if old.endswith("S") else new
+    samples_as_channels = old.endswith("YXS") and new.endswith("YXC") and len(new) == len(old)
+    alone = old == "YX" and new.endswith("YX")
+    fits = len(new) == len(old) and (body.endswith("YX") or samples_as_channels)
+    if len(set(new)) < len(new) or not set(body) <= set("TZCYX") or not (fits or alone):
+        raise InputError(
+            recording.path,
+            f"axes {axes!r} contradict its shape {_by(recording.shape)} ({recording.axes})",
+            "name each dimension once, of TZCYX, rows and columns last",
+        )
+    if samples_as_channels:
+        new = new[:-1] + "S"
+    if alone:
+        shape = (1,) * (len(new) - 2) + shape
+    renamed = dict(zip(new, old, strict=True)) if not alone else {}
+    singles = {axis: 0 for axis, n in zip(recording.axes, recording.shape, strict=True) if n == 1}
+
+    def read(index: Mapping[str, int]) -> np.ndarray:
+        return recording.read({**singles, **{renamed[axis]: i for axis, i in index.items() if axis in renamed}})
+
+    channels = recording.channels if renamed.get("C") == "C" else ()
+    return replace(recording, axes=new, shape=shape, read=read, channels=channels)
+
+
+def _pick(path: Path, option: str, count: int, names: Sequence[str], wanted: int | str | None) -> int:
+    """Return the index that an option means; refuse what is open or absent, listing what there is."""
+    listed = ", ".join(f"{i} {name}".strip() for i, name in enumerate(names or [""] * count)) if count < 50 else ""
+    listed = listed or f"0 to {count - 1}"
+    if wanted is None:
+        if count == 1:
+            return 0
+        raise InputError(path, f"has {count} {option}s ({listed})", f"choose one with --{option}")
+    matches = [i for i, name in enumerate(names) if name and name.casefold() == str(wanted).casefold()]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches and str(wanted).isdecimal() and int(wanted) < count:
+        return int(wanted)
+    if len(matches) > 1:
+        raise InputError(path, f"has {len(matches)} {option}s called {wanted}", f"choose by number: {listed}")
+    raise InputError(path, f"has no {option} {wanted}", f"choose one with --{option}: {listed}")
+
+
+def _spacing(recording: Recording, spacing: Sequence[float] | None) -> tuple[float, ...] | None:
+    axes = "ZYX" if "Z" in recording.axes else "YX"
+    if spacing is not None:
+        lengths = tuple(float(length) for length in spacing)
+        if len(lengths) == 3 and axes == "YX":
+            lengths = lengths[1:]
+        if len(lengths) != len(axes) or not all(np.isfinite(length) and length > 0 for length in lengths):
+            raise InputError(
+                recording.path,
+                f"spacing {' '.join(f'{length:g}' for length in lengths)} does not fit its axes {axes}",
+                f"give a positive number of µm for each of {', '.join(axes)}",
+            )
+        return lengths
+    stated = plausible(recording.path, {axis: recording.spacing.get(axis) for axis in axes})
+    return tuple(stated[axis] for axis in axes) if len(stated) == len(axes) else None
+
+
+def _one_sample(plane: np.ndarray, sample: int | None, path: Path) -> np.ndarray:
+    """Return one sample of a colour plane ``[Y, X, S]``; without a choice the colours must be equal."""
+    if sample is not None:
+        return plane[..., sample]
+    colours = plane[..., : 3 if plane.shape[-1] >= 3 else 1]
+    alpha = plane[..., colours.shape[-1] :]
+    if any((colours[..., i] != colours[..., 0]).any() for i in range(1, colours.shape[-1])):
+        raise InputError(path, "is a colour image", "choose one with --channel: red, green or blue")
+    if alpha.size and alpha.min() != alpha.max():
+        raise InputError(path, "has a transparency that varies", "flatten it, or choose the grey values by --channel 0")
+    return colours[..., 0]
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " × ".join(str(n) for n in shape)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,152 @@
+"""OME-TIFF files, the one form in which images, masks and stacks are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+import tifffile
+
+from .atomic import atomic
+
+OME_TYPES = {
+    "uint8": "uint8",
+    "uint16": "uint16",
+    "uint32": "uint32",
+    "int8": "int8",
+    "int16": "int16",
+    "int32": "int32",
+    "float32": "float",
+    "float64": "double",
+}
+_CLASSIC_LIMIT = (1 << 32) - (1 << 25)
+
+
+def write_ome_tiff(
+    path: str | Path, array: np.ndarray, axes: str, spacing: Sequence[float] | None = None, channels: Sequence[str] = ()
+) -> None:
+    """Write an array as OME-TIFF.
+
+    The same array gives the same bytes: nothing of the date, the machine or the software's version is stored.
+
+    Args:
+        path: the file to write; its folder is made where it is missing.
+        array: the values, ``uint8/16/32``, ``int8/16/32``, ``float32/64``, or ``bool``, which is a mask and is
+            written as 0 and 255.
+        axes: one letter per dimension, of ``CZYX`` in this order: ``"YX"``, ``"ZYX"``, ``"CYX"``, ``"CZYX"``.
+        spacing: micrometres per pixel along the axes other than C, in their order; None where it is unknown.
+        channels: the channels' names.
+
+    Raises:
+        InputError: the file cannot be written.
+        ValueError: array, axes and spacing do not fit each other.
+    """
+    array = np.asarray(array)
+    planes = array.reshape(-1, *array.shape[-2:])
+    write_ome_tiff_planes(path, planes, array.shape, array.dtype, axes, spacing, channels)
+
+
+def write_ome_tiff_planes(
+    path: str | Path,
+    planes: Iterable[np.ndarray],
+    shape: Sequence[int],
+    dtype: np.dtype | type | str,
+    axes: str,
+    spacing: Sequence[float] | None = None,
+    channels: Sequence[str] = (),
+) -> None:
+    """Write an OME-TIFF plane by plane, so that a stack need never be in memory whole.
+
+    Args:
+        path: the file to write.
+        planes: the 2D arrays ``[Y, X]`` in the order of the leading axes, as many as ``shape`` says.
+        shape: the shape of the whole, in the order of ``axes``.
+        dtype: the type of every plane.
+        axes: see :py:func:`write_ome_tiff`.
+        spacing: see :py:func:`write_ome_tiff`.
+        channels: see :py:func:`write_ome_tiff`.
+
+    Raises:
+        InputError: the file cannot be written.
+        ValueError: the planes do not fit shape and dtype, or these do not fit each other.
+    """
+    shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
+    stored = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("<")
+    description = _ome_xml(shape, stored, axes, spacing, channels)
+    pages = int(np.prod(shape[:-2]))
+    per_centimetre = {} if spacing is None else {"resolution": (1e4 / spacing[-1], 1e4 / spacing[-2])}
+    with (
+        atomic(path) as partial,
+        tifffile.TiffWriter(
+            partial, bigtiff=pages * shape[-2] * shape[-1] * stored.itemsize > _CLASSIC_LIMIT, byteorder="<"
+        ) as tiff,
+    ):
+        tiff.write(
+            _checked(planes, pages, shape[-2:], dtype),
+            shape=(pages, *shape[-2:]),
+            dtype=stored,
+            photometric="minisblack",
+            compression="zlib",
+            resolutionunit="CENTIMETER" if spacing is not None else "NONE",
+            description=description,
+            metadata=None,
+            software=False,
+            **per_centimetre,
+        )
+
+
+def _checked(planes: Iterable[np.ndarray], count: int, shape: tuple[int, ...], dtype: np.dtype) -> Iterable[np.ndarray]:
+    done = 0
+    for plane in planes:
+        if plane.shape != shape or plane.dtype != dtype or done == count:
+            raise ValueError(
+                f"plane {done} is {plane.dtype} {plane.shape}, where {count} planes of {dtype} {shape} were announced"
+            )
+        done += 1
+        yield plane * np.uint8(255) if dtype.kind == "b" else np.ascontiguousarray(plane, dtype.newbyteorder("<"))
+    if done < count:
+        raise ValueError(f"{done} planes came, where {count} were announced")
+
+
+def _ome_xml(
+    shape: tuple[int, ...], dtype: np.dtype, axes: str, spacing: Sequence[float] | None, channels: Sequence[str]
+) -> str:
+    """Return the OME-XML of one image (OME schema 2016-06, ``XYZCT``: C is slower than Z)."""
+    lengths = [axis for axis in axes if axis != "C"]
+    if axes not in ("YX", "ZYX", "CYX", "CZYX") or len(axes) != len(shape) or 0 in shape:
+        raise ValueError(f"axes {axes!r} do not describe an array of shape {shape}")
+    if dtype.name not in OME_TYPES:
+        raise ValueError(f"OME-TIFF has no type for {dtype.name}; it has {', '.join(OME_TYPES)}")
+    if spacing is not None and (len(spacing) != len(lengths) or not all(np.isfinite(s) and s > 0 for s in spacing)):
+        raise ValueError(f"spacing {tuple(spacing)} is not a positive length for each of {''.join(lengths)}")
+    size = dict(zip(axes, shape, strict=True))
+    if channels and len(channels) != size.get("C", 1):
+        raise ValueError(f"{len(channels)} names for {size.get('C', 1)} channels")
+    names = channels or [""] * size.get("C", 1)
+    attributes = chain(
+        [("ID", "Pixels:0"), ("DimensionOrder", "XYZCT"), ("Type", OME_TYPES[dtype.name])],
+        ((f"Size{axis}", str(size.get(axis, 1))) for axis in "XYZCT"),
+        (
+            part
+            for axis, length in zip(lengths, spacing or (), strict=False)
+            for part in ((f"PhysicalSize{axis}", repr(float(length))), (f"PhysicalSize{axis}Unit", "µm"))
+        ),
+    )
+    pixels = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes)
+    # the description is stored as ASCII; a character reference says the same to every XML reader
+    elements = "".join(
+        f'<Channel ID="Channel:0:{i}" SamplesPerPixel="1"{f" Name={quoteattr(name)}" if name else ""}/>'
+        for i, name in enumerate(names)
+    )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        'xsi:schemaLocation="http://www.openmicroscopy.org/Schemas/OME/2016-06 '
+        'http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">'
+        f'<Image ID="Image:0"><Pixels {pixels}>{elements}<TiffData/></Pixels></Image></OME>'
+    )
+    return text.encode("ascii", "xmlcharrefreplace").decode()

@@ -1,0 +1,70 @@
+"""Pixel sizes: from the units that files use to micrometres."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+MICROMETRES = {
+    "m": 1e6,
+    "cm": 1e4,
+    "mm": 1e3,
+    "µm": 1.0,
+    "nm": 1e-3,
+    "pm": 1e-6,
+    "Å": 1e-4,
+    "in": 25400.0,
+}
+_ALIASES = {
+    "μm": "µm",  # Greek letter mu beside the micro sign
+    "\\u00b5m": "µm",  # as ImageJ escapes it
+    "um": "µm",
+    "micron": "µm",
+    "microns": "µm",
+    "micrometer": "µm",
+    "micrometers": "µm",
+    "micrometre": "µm",
+    "micrometres": "µm",
+    "nanometer": "nm",
+    "nanometre": "nm",
+    "millimeter": "mm",
+    "millimetre": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+}
+# from a tenth of an ångström to a centimetre per pixel
+_SMALLEST, _LARGEST = 1e-5, 1e4
+
+
+def to_micrometres(value: float | str | None, unit: str | None) -> float | None:
+    """Return a length in micrometres, or None where the unit is no length or the value no number.
+
+    Args:
+        value: the length; text is read as a number.
+        unit: the unit's sign or name, in any of the spellings that microscopes and ImageJ use.
+    """
+    factor = MICROMETRES.get(_ALIASES.get((unit or "").strip().lower(), (unit or "").strip()))
+    try:
+        return None if value is None or factor is None else float(value) * factor
+    except ValueError:
+        return math.nan
+
+
+def plausible(path: str | os.PathLike, spacing: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the stated pixel sizes; if one of them is no possible length, none, with one warning.
+
+    Args:
+        path: the file, named in the warning.
+        spacing: axis letter to micrometres, None where the file does not say.
+    """
+    stated = {axis: length for axis, length in spacing.items() if length is not None}
+    wrong = {axis: length for axis, length in stated.items() if not _SMALLEST <= length <= _LARGEST}
+    if wrong:
+        listed = ", ".join(f"{axis} {length:g} µm" for axis, length in wrong.items())
+        logger.warning("%s: impossible pixel size (%s), ignored; --spacing states the right one", path, listed)
+        return {}
+    return stated
