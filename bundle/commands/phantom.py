@@ -1,0 +1,199 @@
+"""Make synthetic confocal stacks of vascular networks, with exact truth.
+
+OUT becomes a dataset folder: stacks in images/, masks of their projection in masks/, and, for each stack, the 3D mask in
+masks3d/, the depth of the vessels in focus (in micrometres from the first slice) in depth/, the noise-free image in focus
+everywhere in focus/, and the network with its radii in graphs/. Phantom and seed decide every byte: a set can be
+extended by asking for more of it, and what was interrupted is resumed by the same words.
+
+Examples:
+  python -m bundle phantom phantoms --count 100
+  python -m bundle phantom big --shape 64 512 512 --density dense --bits 16
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..io import atomic, image_name, write_ome_tiff
+from ..phantoms import LENGTH_DENSITIES, STAININGS, Phantom, make_phantom
+
+OUTPUTS = {
+    "images": ".ome.tif",
+    "masks": ".tif",
+    "masks3d": ".ome.tif",
+    "depth": ".ome.tif",
+    "focus": ".ome.tif",
+    "graphs": ".json",
+}
+SPLIT = ("train",) * 4 + ("val",) + ("train",) * 4 + ("test",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("output", metavar="OUT", type=Path, help="folder to write to")
+    parser.add_argument("--count", type=_count, default=1, help="phantoms in the set (default: %(default)s)")
+    parser.add_argument(
+        "--shape",
+        type=_count,
+        nargs=3,
+        default=(32, 256, 256),
+        metavar=("Z", "Y", "X"),
+        help="voxels (default: 32 256 256)",
+    )
+    parser.add_argument(
+        "--spacing",
+        type=_length,
+        nargs=3,
+        default=(2.0, 0.8, 0.8),
+        metavar=("Z", "Y", "X"),
+        help="micrometres between voxels (default: 2 0.8 0.8)",
+    )
+    parser.add_argument("--seed", type=_natural, default=0, help="of the set (default: %(default)s)")
+    parser.add_argument(
+        "--density",
+        choices=[*LENGTH_DENSITIES, "random"],
+        default="random",
+        help="of capillaries (default: %(default)s)",
+    )
+    parser.add_argument("--staining", choices=[*STAININGS, "random"], default="random", help="default: %(default)s")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of the stack (default: %(default)s)")
+    parser.add_argument("--jobs", type=_count, default=1, help="phantoms made at a time (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="make again what is there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the set.
+
+    Returns:
+        0 if every phantom was written or kept, 1 otherwise.
+    """
+    output: Path = arguments.output
+    settings = {
+        "seed": arguments.seed,
+        "shape": list(arguments.shape),
+        "spacing": list(arguments.spacing),
+        "density": arguments.density,
+        "staining": arguments.staining,
+        "bits": arguments.bits,
+    }
+    _claim(output, settings, arguments.overwrite)
+    wanted = [i for i in range(arguments.count) if arguments.overwrite or not _complete(output, i)]
+    failed = 0
+    with tqdm(total=len(wanted), unit="phantom", disable=None) as bar:
+        for problem in _make_all(partial(_make, output, settings), wanted, arguments.jobs):
+            bar.update()
+            if problem:
+                failed += 1
+                bar.write(problem, file=sys.stderr)
+    _write_split(output)
+    kept = arguments.count - len(wanted)
+    print(
+        f"{output}: {len(wanted) - failed} phantoms made"
+        + (f", {kept} kept as they were (--overwrite makes them again)" if kept else "")
+        + (f", {failed} failed" if failed else "")
+    )
+    return 1 if failed else 0
+
+
+def _claim(output: Path, settings: dict, overwrite: bool) -> None:
+    """Keep the phantoms of a folder alike: one that holds others is refused."""
+    path = output / "settings.json"
+    text = json.dumps(settings, indent=1) + "\n"
+    if path.exists() and not overwrite and path.read_text(encoding="utf-8") != text:
+        raise InputError(output, "holds phantoms of other settings", "choose another folder, or say --overwrite")
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _paths(output: Path, index: int) -> dict[str, Path]:
+    return {folder: output / folder / f"phantom-{index:04d}{suffix}" for folder, suffix in OUTPUTS.items()}
+
+
+def _complete(output: Path, index: int) -> bool:
+    return all(path.exists() for path in _paths(output, index).values())
+
+
+def _make_all(make: partial, wanted: list[int], jobs: int):
+    if jobs == 1 or len(wanted) < 2:
+        yield from map(make, wanted)
+        return
+    with ProcessPoolExecutor(min(jobs, len(wanted)), multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(make, index) for index in wanted]):
+            yield done.result()
+
+
+def _make(output: Path, settings: dict, index: int) -> str | None:
+    """Make and write one phantom.
+
+    Returns:
+        What went wrong in one line, or None.
+    """
+    options = {key: settings[key] for key in ("seed", "density", "staining", "bits")}
+    try:
+        phantom = make_phantom(tuple(settings["shape"]), tuple(settings["spacing"]), index=index, **options)
+        _write(phantom, _paths(output, index))
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _write(phantom: Phantom, paths: dict[str, Path]) -> None:
+    plane = phantom.spacing[1:]
+    write_ome_tiff(paths["images"], phantom.stack, "ZYX", phantom.spacing)
+    write_ome_tiff(paths["masks"], phantom.projected_mask, "YX", plane)
+    write_ome_tiff(paths["masks3d"], phantom.mask, "ZYX", phantom.spacing)
+    write_ome_tiff(paths["depth"], phantom.depth, "YX", plane)
+    write_ome_tiff(paths["focus"], phantom.focus, "YX", plane)
+    graph = {
+        "shape": phantom.stack.shape,
+        "spacing": phantom.spacing,
+        "settings": phantom.settings,
+        **phantom.graph.as_dict(),
+    }
+    with atomic(paths["graphs"]) as temporary:
+        temporary.write_text(json.dumps(graph) + "\n", encoding="utf-8", newline="\n")
+
+
+def _write_split(output: Path) -> None:
+    """Part the whole set in 80/10/10; a phantom's part depends on its number alone, so that extending a set moves none.
+
+    Sets of fewer than ten get no split file: a trainer then draws its own.
+    """
+    names = sorted(image_name(path) for path in (output / "images").glob("phantom-*.ome.tif"))
+    if len(names) < len(SPLIT):
+        return
+    with atomic(output / "split.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("stem", "split"))
+        rows.writerows((name, SPLIT[int(name.split("-")[1]) % len(SPLIT)]) for name in names)
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _length(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no length")
+    return number
