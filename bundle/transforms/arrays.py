@@ -1,31 +1,42 @@
-"""What every transform here asks of its input: one of MONAI's array kinds, `[C, X, Y]` or `[C, X, Y, Z]`, finite."""
+"""What the transforms have in common: the arrays they take, and the form of their dictionary twins."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+
 import numpy as np
 import torch
-from monai.config import NdarrayOrTensor
+from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
+from monai.transforms import MapTransform, Transform
 
 from ..errors import InputError
 
 
-def require_finite(array: np.ndarray, path: str | None = None) -> None:
-    """Refuse NaN and infinity, which every comparison would take for background.
+class DictionaryTwin(MapTransform):
+    """Apply an array transform to the items of given keys.
 
     Args:
-        array: values of any type and shape.
-        path: the file they come from, for the message.
-
-    Raises:
-        InputError: if a value is NaN or infinite.
+        keys: the items.
+        transform: the array transform.
+        allow_missing_keys: whether a key may be absent.
     """
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        raise InputError(path, "the image holds NaN or infinite values", "replace them by numbers first")
+
+    def __init__(self, keys: KeysCollection, transform: Transform, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = transform
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.transform(out[key])
+        return out
 
 
 def channels_first(image: NdarrayOrTensor) -> np.ndarray:
-    """Take an image as a NumPy array.
+    """Take an image as a NumPy array, and refuse one that no transform can treat.
+
+    NaN is refused because every comparison with it is false: it would pass for background.
 
     Args:
         image: `[C, X, Y]` or `[C, X, Y, Z]`, numeric or boolean.
@@ -37,13 +48,17 @@ def channels_first(image: NdarrayOrTensor) -> np.ndarray:
         InputError: if the number of axes is another, an axis is empty, or a value is NaN or infinite; it names the
             file if the metadata do.
     """
-    path = source(image)
-    array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
+    if isinstance(image, torch.Tensor):
+        image_type = torch.float32 if image.dtype == torch.bfloat16 else image.dtype  # NumPy has no bfloat16
+        array = image.detach().to("cpu", image_type).numpy()
+    else:
+        array = np.asarray(image)
     if array.ndim not in (3, 4):
-        raise InputError(path, f"an image of shape {array.shape}", "give [C, X, Y] or [C, X, Y, Z]")
+        raise InputError(source(image), f"the image has shape {array.shape}", "give [C, X, Y] or [C, X, Y, Z]")
     if not array.size:
-        raise InputError(path, f"an empty image of shape {array.shape}")
-    require_finite(array, path)
+        raise InputError(source(image), f"the image is empty, of shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(source(image), "the image holds NaN or infinite values", "replace them by numbers first")
     return array
 
 

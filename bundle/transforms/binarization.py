@@ -6,22 +6,23 @@ runs diagonally is one vessel.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
 from typing import Literal
 
 import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
-from scipy.ndimage import generate_binary_structure, label
-from skimage.morphology import isotropic_closing
+from scipy.ndimage import binary_closing, generate_binary_structure, label
 
 from ..errors import InputError
-from .arrays import channels_first, source
+from .arrays import DictionaryTwin, channels_first, source
 
 Unit = Literal["pixel", "micrometer"]
+
+# sizes in micrometres are quotients of decimal fractions: one that is meant to be whole must not fall short by rounding
+TOLERANCE = 1e-6
 
 
 def hysteresis(probability: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -55,12 +56,14 @@ def close_gaps(mask: np.ndarray, size: float, spacing: tuple[float, ...] | None 
     Returns:
         bool, the same shape: `mask` and what was filled.
     """
-    radius = size / 2
-    if not mask.any() or radius < min(spacing or (1,)):
-        return mask
-    # a border wider than the disk: what lies outside the image is background, and has room for the disk
-    border = [int(radius / step) + 1 for step in spacing or (1,) * mask.ndim]
-    closed = isotropic_closing(np.pad(mask, [(b, b) for b in border]), radius, spacing=spacing)
+    spacing = np.ones(mask.ndim) if spacing is None else np.asarray(spacing)
+    radius = size / 2 * (1 + TOLERANCE)
+    reach = (radius // spacing).astype(int)
+    offsets = np.indices(2 * reach + 1).T - reach
+    ball = (np.square(offsets * spacing).sum(-1) <= radius**2).T
+    # what lies outside the image is background, with room for the ball: nothing is filled because a border is near
+    border = reach + 1
+    closed = binary_closing(np.pad(mask, [(b, b) for b in border]), ball)
     return closed[tuple(slice(b, -b) for b in border)]
 
 
@@ -195,7 +198,7 @@ class RemoveFragments(Transform):
         mask = channels_first(img) > 0
         if self.size:
             pixel = np.prod(_spacing(img)) if self.unit == "micrometer" else 1
-            pixels = self.size / pixel * (1 - 1e-6)  # so that rounding in the spacing takes no component of that size
+            pixels = self.size / pixel * (1 - TOLERANCE)
             mask = np.stack([remove_fragments(channel, pixels) for channel in mask])
         return convert_to_dst_type(mask, img, dtype=np.uint8)[0]
 
@@ -207,7 +210,7 @@ def _check(size: float, unit: str) -> None:
         raise ValueError(f"unit must be 'pixel' or 'micrometer', not {unit!r}")
 
 
-class HysteresisThresholdd(MapTransform):
+class HysteresisThresholdd(DictionaryTwin):
     """Dictionary twin of :class:`HysteresisThreshold`.
 
     Args:
@@ -222,17 +225,10 @@ class HysteresisThresholdd(MapTransform):
     def __init__(
         self, keys: KeysCollection, low: float = 0.45, high: float = 0.95, allow_missing_keys: bool = False
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = HysteresisThreshold(low, high)
-
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        out = dict(data)
-        for key in self.key_iterator(out):
-            out[key] = self.transform(out[key])
-        return out
+        super().__init__(keys, HysteresisThreshold(low, high), allow_missing_keys)
 
 
-class CloseGapsd(MapTransform):
+class CloseGapsd(DictionaryTwin):
     """Dictionary twin of :class:`CloseGaps`.
 
     Args:
@@ -247,17 +243,10 @@ class CloseGapsd(MapTransform):
     def __init__(
         self, keys: KeysCollection, size: float = 3, unit: Unit = "pixel", allow_missing_keys: bool = False
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = CloseGaps(size, unit)
-
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        out = dict(data)
-        for key in self.key_iterator(out):
-            out[key] = self.transform(out[key])
-        return out
+        super().__init__(keys, CloseGaps(size, unit), allow_missing_keys)
 
 
-class RemoveFragmentsd(MapTransform):
+class RemoveFragmentsd(DictionaryTwin):
     """Dictionary twin of :class:`RemoveFragments`.
 
     Args:
@@ -272,11 +261,4 @@ class RemoveFragmentsd(MapTransform):
     def __init__(
         self, keys: KeysCollection, size: float = 30, unit: Unit = "pixel", allow_missing_keys: bool = False
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = RemoveFragments(size, unit)
-
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        out = dict(data)
-        for key in self.key_iterator(out):
-            out[key] = self.transform(out[key])
-        return out
+        super().__init__(keys, RemoveFragments(size, unit), allow_missing_keys)

@@ -7,75 +7,61 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
-from scipy.ndimage import gaussian_filter, laplace, median_filter
+from scipy.ndimage import gaussian_filter, gaussian_laplace, median_filter
 
-from .arrays import channels_first
+from .arrays import DictionaryTwin, channels_first
 
 Planes = Callable[[], Iterable[np.ndarray]]
-
-
-def maximum(planes: Planes) -> tuple[np.ndarray, np.ndarray]:
-    """Maximum projection: the brightest value of each pixel, and the slice that it comes from.
-
-    Args:
-        planes: see :func:`fuse`.
-
-    Returns:
-        The fused plane and the depth map.
-    """
-    return _best(planes, lambda plane: plane)
-
-
-def laplacian(planes: Planes, sigma: float = 2.0, median: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Energy of the Laplacian: each pixel from the slice where its neighbourhood is sharpest.
-
-    The focus of a pixel is the squared Laplacian, averaged around it by a Gaussian; the slice of highest focus is its
-    depth, and a median filter takes out lone outliers. A second pass reads the values at that depth, so that each is
-    one that the stack holds at that pixel. Source: S. K. Nayar, Y. Nakagawa, Shape from focus, 1994,
-    DOI 10.1109/34.308479.
-
-    Args:
-        planes: see :func:`fuse`.
-        sigma: width of the average, in pixels.
-        median: side of the median filter, in pixels.
-
-    Returns:
-        The fused plane and the depth map.
-    """
-    _, depth = _best(planes, lambda plane: gaussian_filter(laplace(plane.astype(np.float32)) ** 2, sigma))
-    depth = median_filter(depth, size=median)
-    return along(planes, depth), depth
-
-
-METHODS = {"maximum": maximum, "laplacian": laplacian}
 
 
 def fuse(planes: Planes, method: str = "maximum") -> tuple[np.ndarray, np.ndarray]:
     """Fuse the slices of a stack, one at a time.
 
     Args:
-        planes: gives the slices in order, each `[X, Y]` of one type and size, whenever it is called; a method may go
-            over the stack more than once, and holds a few planes in memory, however many there are.
+        planes: gives the slices in order, 2D arrays of one type and size, whenever it is called. A method may go over
+            the stack more than once; it holds a few planes in memory, however many there are.
         method: a key of `METHODS`.
 
     Returns:
-        The fused plane, of the slices' type and within their values; and the depth map, float32: for each pixel the
-        index of the slice, counted from 0, that its fused value comes from. Between equals it is the first.
+        The fused plane, of the slices' type and made of their values; and the depth map, float32: for each pixel the
+        index of the slice in focus, counted from 0. Of equally focused slices it is the first, and a median filter of
+        5 × 5 pixels takes out the lone pixels that only noise puts at another depth.
     """
     return METHODS[method](planes)
 
 
+def maximum(planes: Planes) -> tuple[np.ndarray, np.ndarray]:
+    """Maximum projection: the brightest value of each pixel; in focus is the slice that it comes from."""
+    fused, depth = _best(planes, lambda plane: plane)
+    return fused, _regularize(depth)
+
+
+def laplacian(planes: Planes) -> tuple[np.ndarray, np.ndarray]:
+    """Energy of the Laplacian: the value of each pixel in the slice where its neighbourhood is sharpest.
+
+    Focus is the square of the Laplacian of Gaussian, averaged by a Gaussian, both one pixel wide. A second pass over
+    the stack reads the values at the regularised depth. Source: S. K. Nayar, Y. Nakagawa, Shape from focus, 1994,
+    DOI 10.1109/34.308479, with the squares of the energy of Laplacian in place of their absolute values.
+    """
+    _, depth = _best(planes, lambda plane: gaussian_filter(gaussian_laplace(plane.astype(np.float32), 1) ** 2, 1))
+    depth = _regularize(depth)
+    return along(planes, depth), depth
+
+
+METHODS = {"maximum": maximum, "laplacian": laplacian}
+
+
 def along(planes: Planes, depth: np.ndarray) -> np.ndarray:
-    """Read a stack along a depth map; with the map of one channel, this fuses another alike.
+    """Read a stack along a depth map.
 
     Args:
-        planes: see :func:`fuse`.
-        depth: `[X, Y]`, slice indices.
+        planes: as of :func:`fuse`.
+        depth: index of the slice to read at each pixel.
 
     Returns:
-        `[X, Y]`, of the slices' type.
+        The plane read, of the slices' type.
     """
     fused = None
     for index, plane in enumerate(planes()):
@@ -84,20 +70,27 @@ def along(planes: Planes, depth: np.ndarray) -> np.ndarray:
 
 
 def _best(planes: Planes, focus: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the highest focus of each pixel over the slices, and the index of the first slice that has it."""
+    """Return the highest focus of each pixel, and the index of the first slice that has it."""
+    highest = depth = None
     for index, plane in enumerate(planes()):
         measure = focus(plane)
-        if index == 0:
+        if highest is None:
             highest, depth = measure.copy(), np.zeros(measure.shape, np.float32)
-        else:
-            better = measure > highest
-            highest[better] = measure[better]
-            depth[better] = index
+        better = measure > highest
+        highest[better] = measure[better]
+        depth[better] = index
     return highest, depth
+
+
+def _regularize(depth: np.ndarray) -> np.ndarray:
+    return median_filter(depth, size=5)
 
 
 class FuseFocus(Transform):
     """Multi-focus fusion of a stack into one image (section II-A of the paper).
+
+    What changed the stack's space before cannot be inverted after it: put it after those transforms that the inverse
+    shall not undo, and before those that it shall.
 
     Args:
         method: "maximum", the maximum projection, or "laplacian", the sharpest slice of each neighbourhood.
@@ -131,27 +124,28 @@ class FuseFocus(Transform):
             img: as in a call.
 
         Returns:
-            The fused image, and the depth map `[C, X, Y]`, float32, as :func:`fuse` defines it; it is 0 everywhere for
-            an image `[C, X, Y]`.
+            The fused image, and the depth map `[C, X, Y]` as :func:`fuse` defines it, 0 everywhere for an image.
         """
         stack = channels_first(img)
         if stack.ndim == 3:
-            return img, convert_to_dst_type(np.zeros(stack.shape, np.float32), img, dtype=np.float32)[0]
-        fused, depth = zip(
-            *(fuse(lambda channel=channel: np.moveaxis(channel, -1, 0), self.method) for channel in stack), strict=True
-        )
-        return _flat(np.stack(fused), img, stack.dtype), _flat(np.stack(depth), img, np.float32)
+            return img, convert_to_dst_type(np.zeros(stack.shape), img, dtype=np.float32)[0]
+        pairs = [fuse(lambda channel=channel: np.moveaxis(channel, -1, 0), self.method) for channel in stack]
+        fused, depth = (_flat(np.stack(planes), img) for planes in zip(*pairs, strict=True))
+        return fused, depth
 
 
-def _flat(plane: np.ndarray, stack: NdarrayOrTensor, dtype: type) -> NdarrayOrTensor:
-    """Give a plane the kind and the metadata of the stack that it comes from, less the z axis."""
-    out = convert_to_dst_type(plane, stack, dtype=dtype)[0]
-    if isinstance(out, MetaTensor) and out.meta.get("spacing") is not None:
-        out.meta["spacing"] = tuple(out.meta["spacing"])[-2:]
+def _flat(image: np.ndarray, stack: NdarrayOrTensor) -> NdarrayOrTensor:
+    """Give an image the kind and the metadata of the stack that it comes from, less the z axis."""
+    out = convert_to_dst_type(image, stack, dtype=image.dtype)[0]
+    if isinstance(out, MetaTensor):
+        if out.meta.get("spacing") is not None:
+            out.meta["spacing"] = tuple(out.meta["spacing"])[1:]  # in the file's order, ZYX
+        if "spatial_shape" in out.meta:
+            out.meta["spatial_shape"] = out.meta["spatial_shape"][:2]
     return out
 
 
-class FuseFocusd(MapTransform):
+class FuseFocusd(DictionaryTwin):
     """Dictionary twin of :class:`FuseFocus`.
 
     Args:
@@ -166,8 +160,7 @@ class FuseFocusd(MapTransform):
     def __init__(
         self, keys: KeysCollection, method: str = "maximum", depth: bool = False, allow_missing_keys: bool = False
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = FuseFocus(method)
+        super().__init__(keys, FuseFocus(method), allow_missing_keys)
         self.depth = depth
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:

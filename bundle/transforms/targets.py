@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
 from typing import Literal
 
 import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 from scipy.ndimage import distance_transform_edt
 
-from .arrays import channels_first
+from .arrays import DictionaryTwin, channels_first
 
 
 class DilatedProbabilityMap(Transform):
@@ -61,7 +60,7 @@ class DilatedProbabilityMap(Transform):
         return (1 - distance / largest).astype(np.float32)  # (5)
 
 
-class DilatedProbabilityMapd(MapTransform):
+class DilatedProbabilityMapd(DictionaryTwin):
     """Dictionary twin of :class:`DilatedProbabilityMap`.
 
     Args:
@@ -80,11 +79,4 @@ class DilatedProbabilityMapd(MapTransform):
         normalization: Literal["image", "bound"] = "image",
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = DilatedProbabilityMap(bound, normalization)
-
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        out = dict(data)
-        for key in self.key_iterator(out):
-            out[key] = self.transform(out[key])
-        return out
+        super().__init__(keys, DilatedProbabilityMap(bound, normalization), allow_missing_keys)
