@@ -5,9 +5,13 @@ from .formats import open_image, open_recordings
 from .image import Image, Recording
 from .inputs import image_name, list_images
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
+from .reader import MicroscopyReader
+from .writer import OMETiffWriter
 
 __all__ = [
     "Image",
+    "MicroscopyReader",
+    "OMETiffWriter",
     "Recording",
     "atomic",
     "image_name",

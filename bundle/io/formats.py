@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from .image import Image, Recording, choose
+from .image import Image, Recording, choose, first_line
 
 # suffix: module of this package with `recordings(path) -> list[Recording]`
 READERS = {
     ".tif": "tiff",
     ".tiff": "tiff",
     ".lsm": "tiff",
+    ".companion.ome": "tiff",
     ".png": "picture",
     ".jpg": "picture",
     ".jpeg": "picture",
@@ -27,7 +28,8 @@ LATER = {".czi": "Zeiss CZI", ".lif": "Leica LIF", ".nd2": "Nikon ND2", ".zarr":
 
 
 def _suffix(path: Path) -> str:
-    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+    name = path.name.lower()
+    return next((double for double in (".nii.gz", ".companion.ome") if name.endswith(double)), path.suffix.lower())
 
 
 def is_readable(path: Path) -> bool:
@@ -62,9 +64,12 @@ def open_recordings(path: str | Path) -> list[Recording]:
             raise InputError(path, "is empty (0 bytes)", "get another copy")
         module = importlib.import_module(f".{READERS[suffix]}", __package__)
         recordings = module.recordings(path)
-    except OSError as error:
+    except InputError:
+        raise
+    except Exception as error:  # on damaged files the libraries raise whatever they come across
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise InputError(
-            path, f"cannot be read ({error.strerror or error})", "check that you may read it and that it is whole"
+            path, f"cannot be read ({reason})", "check that it is whole and that you may read it"
         ) from error
     for recording in recordings:
         if recording.dtype.kind not in "buif":

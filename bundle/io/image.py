@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .remarks import remark
 from .spacing import plausible
 
-OPTIONS = {"C": "channel", "T": "time"}
-COLOURS = ("red", "green", "blue")
+_OPTIONS = {"C": "channel", "T": "time"}
+_COLOURS = ("red", "green", "blue", "alpha")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Recording:
         spacing: micrometres per pixel by axis, as far as the file says.
         channels: the channels' names, or none.
         name: the scene's name, or nothing.
+        undeclared: the file does not say what Z is: it is only the order of the pages.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class Recording:
     spacing: Mapping[str, float | None] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
     name: str = ""
+    undeclared: bool = False
 
     @property
     def size(self) -> dict[str, int]:
@@ -52,14 +55,24 @@ class Image:
 
     Args:
         recording: the scene.
-        index: the chosen index along every axis but Z, Y, X and S.
+        axes: ``"YX"`` or ``"ZYX"``.
+        index: the chosen index along every further axis.
         sample: the chosen sample of a colour image; None demands that its samples are equal.
-        spacing: micrometres along Z (of a stack), Y and X, or None.
+        spacing: micrometres along ``axes``, or None.
+
+    Attributes:
+        path: the file.
+        axes: ``"YX"`` or ``"ZYX"``.
+        shape: the sizes along ``axes``.
+        dtype: the type of the values.
+        spacing: micrometres along ``axes``, or None where the file does not say.
+        channel_names: the names of all channels of the file, as far as it has them.
     """
 
     def __init__(
         self,
         recording: Recording,
+        axes: str,
         index: Mapping[str, int],
         sample: int | None = None,
         spacing: Sequence[float] | None = None,
@@ -68,8 +81,8 @@ class Image:
         self._index = dict(index)
         self._sample = sample
         self.path = recording.path
-        self.axes = "ZYX" if "Z" in recording.axes else "YX"
-        self.shape = tuple(recording.size[axis] for axis in self.axes)
+        self.axes = axes
+        self.shape = tuple(recording.size[axis] for axis in axes)
         self.dtype = recording.dtype
         self.spacing = None if spacing is None else tuple(float(length) for length in spacing)
         self.channel_names = recording.channels
@@ -99,7 +112,7 @@ class Image:
             raise
         except Exception as error:  # decoders raise whatever their libraries do
             raise InputError(
-                self.path, f"{where} cannot be read ({_first_line(error)})", "the file is damaged; get another copy"
+                self.path, f"{where} cannot be read ({first_line(error)})", "the file is damaged; get another copy"
             ) from error
         if plane.ndim == 3:
             plane = _one_sample(plane, self._sample, self.path)
@@ -152,35 +165,32 @@ def choose(
     recording = recordings[_pick(path, "scene", len(recordings), names, scene)]
     if axes is not None:
         recording = relabel(recording, axes)
+    elif recording.undeclared:
+        remark(path, "does not say what its pages are; they are taken as the slices of a stack (--axes overrides)")
     size = recording.size
-    if not recording.axes.removesuffix("S").endswith("YX"):
-        raise InputError(
-            path, f"holds no planes of rows and columns (axes {recording.axes})", "state what they are with --axes"
-        )
-    samples = size.get("S", 1)
-    index, sample = {}, None
-    for axis in recording.axes:
-        if axis in "ZYXS":
-            continue
-        if axis not in OPTIONS:
-            if size[axis] > 1:
-                raise InputError(
-                    path, f"has an axis {axis} of {size[axis]}, which is not known", "state what it is with --axes"
-                )
-            index[axis] = 0
-            continue
-        option = OPTIONS[axis]
-        wanted = channel if option == "channel" else time
-        if option == "channel" and samples > 1 and size[axis] == 1:
-            wanted = None  # the option chooses a colour
-        index[axis] = _pick(path, option, size[axis], recording.channels if axis == "C" else (), wanted)
-    if "T" not in size:
-        _pick(path, "time", 1, (), time)
-    if samples > 1 and size.get("C", 1) == 1:
-        sample = None if channel is None else _pick(path, "channel", samples, COLOURS[:samples], channel)
-    elif "C" not in size:
-        _pick(path, "channel", 1, recording.channels, channel)
-    return Image(recording, index, sample, _spacing(recording, spacing))
+    if not {"Y", "X"} <= size.keys():
+        raise InputError(path, f"holds no planes of rows and columns (axes {recording.axes})", "state them with --axes")
+    coloured = size.get("S", 1) > 1 and size.get("C", 1) == 1  # then --channel means the colour
+    wanted = {"C": None if coloured else channel, "T": time}
+    # an axis that is absent counts one: an index beyond it is refused all the same
+    index = {
+        axis: _pick(path, _OPTIONS[axis], size.get(axis, 1), recording.channels if axis == "C" else (), wanted[axis])
+        for axis in _OPTIONS
+    }
+    for axis in size.keys() - set("TCZYXS"):
+        if size[axis] > 1:
+            raise InputError(
+                path, f"has an axis {axis} of {size[axis]}, which is not known", "state what it is with --axes"
+            )
+        index[axis] = 0
+    stack = size.get("Z", 1) > 1 or (axes is not None and "Z" in size)
+    if not stack:
+        index["Z"] = 0
+    sample = None
+    if coloured and channel is not None:
+        sample = _pick(path, "channel", size["S"], _COLOURS[: size["S"]], channel)
+    axes = "ZYX" if stack else "YX"
+    return Image(recording, axes, index, sample, _spacing(recording, axes, spacing))
 
 
 def relabel(recording: Recording, axes: str) -> Recording:
@@ -220,7 +230,7 @@ def relabel(recording: Recording, axes: str) -> Recording:
         return recording.read({**singles, **{renamed[axis]: i for axis, i in index.items() if axis in renamed}})
 
     channels = recording.channels if renamed.get("C") == "C" else ()
-    return replace(recording, axes=new, shape=shape, read=read, channels=channels)
+    return replace(recording, axes=new, shape=shape, read=read, channels=channels, undeclared=False)
 
 
 def _pick(path: Path, option: str, count: int, names: Sequence[str], wanted: int | str | None) -> int:
@@ -241,8 +251,7 @@ def _pick(path: Path, option: str, count: int, names: Sequence[str], wanted: int
     raise InputError(path, f"has no {option} {wanted}", f"choose one with --{option}: {listed}")
 
 
-def _spacing(recording: Recording, spacing: Sequence[float] | None) -> tuple[float, ...] | None:
-    axes = "ZYX" if "Z" in recording.axes else "YX"
+def _spacing(recording: Recording, axes: str, spacing: Sequence[float] | None) -> tuple[float, ...] | None:
     if spacing is not None:
         lengths = tuple(float(length) for length in spacing)
         if len(lengths) == 3 and axes == "YX":
@@ -275,5 +284,6 @@ def _by(shape: Sequence[int]) -> str:
     return " × ".join(str(n) for n in shape)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an exception says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

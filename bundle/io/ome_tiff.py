@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import tifffile
 
 from .atomic import atomic
+from .ome_xml import describe
 
-OME_TYPES = {
-    "uint8": "uint8",
-    "uint16": "uint16",
-    "uint32": "uint32",
-    "int8": "int8",
-    "int16": "int16",
-    "int32": "int32",
-    "float32": "float",
-    "float64": "double",
-}
-_CLASSIC_LIMIT = (1 << 32) - (1 << 25)
+_CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes; the tags need some room too
 
 
 def write_ome_tiff(
@@ -75,7 +64,7 @@ def write_ome_tiff_planes(
     """
     shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
     stored = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("<")
-    description = _ome_xml(shape, stored, axes, spacing, channels)
+    description = describe(shape, stored, axes, spacing, channels)
     pages = int(np.prod(shape[:-2]))
     per_centimetre = {} if spacing is None else {"resolution": (1e4 / spacing[-1], 1e4 / spacing[-2])}
     with (
@@ -109,44 +98,3 @@ def _checked(planes: Iterable[np.ndarray], count: int, shape: tuple[int, ...], d
         yield plane * np.uint8(255) if dtype.kind == "b" else np.ascontiguousarray(plane, dtype.newbyteorder("<"))
     if done < count:
         raise ValueError(f"{done} planes came, where {count} were announced")
-
-
-def _ome_xml(
-    shape: tuple[int, ...], dtype: np.dtype, axes: str, spacing: Sequence[float] | None, channels: Sequence[str]
-) -> str:
-    """Return the OME-XML of one image (OME schema 2016-06, ``XYZCT``: C is slower than Z)."""
-    lengths = [axis for axis in axes if axis != "C"]
-    if axes not in ("YX", "ZYX", "CYX", "CZYX") or len(axes) != len(shape) or 0 in shape:
-        raise ValueError(f"axes {axes!r} do not describe an array of shape {shape}")
-    if dtype.name not in OME_TYPES:
-        raise ValueError(f"OME-TIFF has no type for {dtype.name}; it has {', '.join(OME_TYPES)}")
-    if spacing is not None and (len(spacing) != len(lengths) or not all(np.isfinite(s) and s > 0 for s in spacing)):
-        raise ValueError(f"spacing {tuple(spacing)} is not a positive length for each of {''.join(lengths)}")
-    size = dict(zip(axes, shape, strict=True))
-    if channels and len(channels) != size.get("C", 1):
-        raise ValueError(f"{len(channels)} names for {size.get('C', 1)} channels")
-    names = channels or [""] * size.get("C", 1)
-    attributes = chain(
-        [("ID", "Pixels:0"), ("DimensionOrder", "XYZCT"), ("Type", OME_TYPES[dtype.name])],
-        ((f"Size{axis}", str(size.get(axis, 1))) for axis in "XYZCT"),
-        (
-            part
-            for axis, length in zip(lengths, spacing or (), strict=False)
-            for part in ((f"PhysicalSize{axis}", repr(float(length))), (f"PhysicalSize{axis}Unit", "µm"))
-        ),
-    )
-    pixels = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes)
-    # the description is stored as ASCII; a character reference says the same to every XML reader
-    elements = "".join(
-        f'<Channel ID="Channel:0:{i}" SamplesPerPixel="1"{f" Name={quoteattr(name)}" if name else ""}/>'
-        for i, name in enumerate(names)
-    )
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
-        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-        'xsi:schemaLocation="http://www.openmicroscopy.org/Schemas/OME/2016-06 '
-        'http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">'
-        f'<Image ID="Image:0"><Pixels {pixels}>{elements}<TiffData/></Pixels></Image></OME>'
-    )
-    return text.encode("ascii", "xmlcharrefreplace").decode()

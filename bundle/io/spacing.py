@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Mapping
 
-logger = logging.getLogger(__name__)
+from .remarks import remark
 
 MICROMETRES = {
     "m": 1e6,
@@ -65,6 +64,6 @@ def plausible(path: str | os.PathLike, spacing: Mapping[str, float | None]) -> d
     wrong = {axis: length for axis, length in stated.items() if not _SMALLEST <= length <= _LARGEST}
     if wrong:
         listed = ", ".join(f"{axis} {length:g} µm" for axis, length in wrong.items())
-        logger.warning("%s: impossible pixel size (%s), ignored; --spacing states the right one", path, listed)
+        remark(path, f"impossible pixel size ({listed}), ignored; --spacing states the right one")
         return {}
     return stated

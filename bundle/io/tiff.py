@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,31 +12,249 @@ import tifffile
 
 from ..errors import InputError
 from .image import Recording
+from .ome_xml import Ome, OmeImage, parse
+from .remarks import remark
+from .spacing import to_micrometres
 
-logger = logging.getLogger(__name__)
+_AGAIN = "get another copy"
+_UNKNOWN = "IQ"  # tifffile's letters for an axis of which the file says nothing
 
 
 def recordings(path: Path) -> list[Recording]:
     """Open a TIFF file; see :py:class:`bundle.io.image.Recording`."""
+    if path.name.lower().endswith(".companion.ome"):
+        return _companion(path, path)
     try:
-        with tifffile.TiffFile(path) as tiff:
-            return [_recording(path, series) for series in tiff.series]
+        with quiet(), tifffile.TiffFile(path) as tiff:
+            return _recordings(path, tiff)
     except tifffile.TiffFileError as error:
-        raise InputError(path, f"is no TIFF file ({error})", "get another copy") from error
+        raise InputError(path, f"is no TIFF file ({error})", _AGAIN) from error
 
 
-def _recording(path: Path, series: tifffile.TiffPageSeries) -> Recording:
-    axes = series.axes.replace("I", "Z").replace("Q", "Z")
-    leading = len(series.shape) - len(series.keyframe.shape)
+def check_whole(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Refuse a file whose chain of pages breaks off, which tifffile takes for its end.
+
+    Raises:
+        InputError: the chain leads out of the file.
+    """
+    pages = tiff.pages
+    if len(pages) == 0:
+        raise InputError(path, "holds no image", _AGAIN)
+    if tiff.is_lsm or tiff.is_ndpi:  # beyond 4 GB their offsets wrap around
+        return
+    tiff.filehandle.seek(pages.next_page_offset)
+    end = tiff.filehandle.read(tiff.tiff.offsetsize)
+    if len(end) < tiff.tiff.offsetsize or any(end):
+        raise InputError(
+            path, f"is truncated: the page after page {len(pages)} lies beyond the end of the file", _AGAIN
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence tifffile's log: what it would report and read on from is checked here and refused."""
+    log = tifffile.logger()
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def _recordings(path: Path, tiff: tifffile.TiffFile) -> list[Recording]:
+    check_whole(path, tiff)
+    ome = _ome(path, tiff)
+    if ome is not None and ome.companion is not None:
+        return _companion(path, path.with_name(ome.companion))
+    every = tiff.series
+    series = [s for s in every if not s.keyframe.is_reduced] or every
+    for one in series:
+        _check_pages(path, one)
+    if series[0].kind == "ome":
+        if len(ome.images) != len(series):
+            raise InputError(path, f"describes {len(ome.images)} images, of which {len(series)} are found", _AGAIN)
+        return [
+            _recording(path, one, image.spacing, image.channels, image.name)
+            for one, image in zip(series, ome.images, strict=True)
+        ]
+    if tiff.is_imagej:
+        return [_imagej(path, tiff, series[0])]
+    if tiff.is_lsm:
+        return [_lsm(path, tiff, one) for one in series]
+    if len({s.shape[-2:] for s in series}) > 1:
+        listed = ", ".join(f"{len(s)} of {' × '.join(map(str, s.keyframe.shape))}" for s in series)
+        raise InputError(path, f"holds pages of different sizes: {listed}", "save each size in a file of its own")
+    return [_recording(path, one, name=one.name) for one in series]
+
+
+def _ome(path: Path, tiff: tifffile.TiffFile) -> Ome | None:
+    if tiff.ome_metadata is None:
+        return None
+    try:
+        ome = parse(tiff.ome_metadata)
+    except ValueError:
+        remark(path, "its OME-XML is damaged; axes and pixel sizes are read from the pages alone")
+        return None
+    _check_files(path, path.parent, ome.images)
+    return ome
+
+
+def _check_files(path: Path, folder: Path, images: Sequence[OmeImage]) -> None:
+    named = dict.fromkeys(data.file for image in images for data in image.data if data.file)
+    missing = [name for name in named if name.casefold() != path.name.casefold() and not (folder / name).is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(path, f"continues in {missing[0]}{more}, which is missing", "put all its files in one folder")
+
+
+def _check_pages(path: Path, series: tifffile.TiffPageSeries) -> None:
+    """Refuse a series of which a plane is missing, cut off, or of another size or type than the first."""
+    key = series.keyframe
+    if series.dataoffset is not None:
+        if series.dataoffset + series.nbytes > key.parent.filehandle.size:
+            raise InputError(path, "is truncated: its pixels end beyond the end of the file", _AGAIN)
+        return
+    declared, pages = prod(series.shape) // prod(key.shape), list(series)
+    found = sum(page is not None for page in pages)
+    if found < declared:
+        raise InputError(path, f"is truncated: it declares {declared} planes and holds {found}", _AGAIN)
+    for number, page in enumerate(pages, 1):
+        handle = page.parent.filehandle
+        ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))
+        if max(ends, default=0) > handle.size:
+            raise InputError(
+                path, f"is truncated: plane {number} of {len(pages)} ends beyond the end of the file", _AGAIN
+            )
+        if page is key or series.kind == "lsm":
+            continue
+        with _opened(handle):  # frames are taken for pages like the first until their own tags are read
+            own = page.aspage()
+        if own.shape != key.shape or own.dtype != key.dtype:
+            sizes = [f"{' × '.join(map(str, p.shape))} {p.dtype}" for p in (own, key)]
+            raise InputError(
+                path, f"changes in mid-stack: plane {number} is {sizes[0]}, the first is {sizes[1]}", "split the file"
+            )
+
+
+def _recording(
+    path: Path,
+    series: tifffile.TiffPageSeries,
+    spacing: Mapping[str, float | None] | None = None,
+    channels: tuple[str, ...] = (),
+    name: str = "",
+) -> Recording:
+    axes, undeclared = _known_axes(series.axes, series.shape)
+    size = dict(zip(axes, series.shape, strict=True))
+    # the trailing axes lie within a page: rows, columns, samples, in some formats channels
+    split = next(k for k in reversed(range(len(axes) + 1)) if prod(series.shape[k:]) == prod(series.keyframe.shape))
+    outer, inner = axes[:split], axes[split:]
 
     def read(index: Mapping[str, int]) -> np.ndarray:
-        at = [index[axis] for axis in axes[:leading]]
-        page = series[int(np.ravel_multi_index(at, series.shape[:leading])) if at else 0]
-        # open for one plane only: a list of many images would run out of file handles
-        page.parent.filehandle.open()
-        try:
-            return page.asarray()
-        finally:
-            page.parent.filehandle.close()
+        at = [index[axis] for axis in outer]
+        flat = int(np.ravel_multi_index(at, series.shape[:split])) if at else 0
+        page = _page(series, flat).reshape(series.shape[split:])
+        plane = page[tuple(slice(None) if axis in "YXS" else index[axis] for axis in inner)]
+        return np.moveaxis(plane, 0, -1) if inner.find("S") in range(inner.find("Y")) else plane
 
-    return Recording(path, axes, series.shape, series.dtype.newbyteorder("="), read)
+    order = "".join(axis for axis in axes if axis not in "YXS") + "".join(axis for axis in "YXS" if axis in size)
+    shape = tuple(size[axis] for axis in order)
+    dtype = series.dtype.newbyteorder("=")
+    return Recording(path, order, shape, dtype, read, spacing or {}, channels, name, undeclared)
+
+
+def _page(series: tifffile.TiffPageSeries, index: int) -> np.ndarray:
+    key = series.keyframe
+    page = key if series.dataoffset is not None else series[index]
+    # the file is open for one plane at a time: a list of many images would run out of file handles
+    with quiet(), _opened(page.parent.filehandle) as handle:
+        if series.dataoffset is None:
+            return page.asarray()
+        handle.seek(series.dataoffset + index * key.nbytes)
+        return np.frombuffer(handle.read(key.nbytes), key.dtype.newbyteorder(key.parent.byteorder))
+
+
+@contextmanager
+def _opened(handle: tifffile.FileHandle) -> Iterator[tifffile.FileHandle]:
+    if not handle.closed:
+        yield handle
+        return
+    handle.open()
+    try:
+        yield handle
+    finally:
+        handle.close()
+
+
+def _known_axes(axes: str, shape: Sequence[int]) -> tuple[str, bool]:
+    """Return the axes with one letter each, and whether Z is only assumed: a lone axis of unknown meaning."""
+    long = [i for i, (axis, n) in enumerate(zip(axes, shape, strict=True)) if axis in _UNKNOWN and n > 1]
+    stated = {axis for axis, n in zip(axes, shape, strict=True) if n > 1}
+    assumed = len(long) == 1 and "Z" not in stated
+    letters = list(axes.replace("Z", "I") if assumed else axes)
+    if assumed:
+        letters[long[0]] = "Z"
+    spare = iter("IQJKNOUV")
+    return "".join(next(spare) if axis in _UNKNOWN else axis for axis in letters), assumed
+
+
+def _imagej(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Recording:
+    about = tiff.imagej_metadata
+    planes, declared = prod(series.shape) // prod(series.keyframe.shape), about.get("images", 1)
+    if planes * series.keyframe.samplesperpixel < declared:
+        raise InputError(path, f"is truncated: it declares {declared} planes and holds {planes}", _AGAIN)
+    tags, unit = series.keyframe.tags, about.get("unit")
+    spacing = {axis: _per_pixel(tags, f"{axis}Resolution", about.get(f"{axis.lower()}unit", unit)) for axis in "YX"}
+    spacing["Z"] = to_micrometres(about.get("spacing", 1), about.get("zunit", unit))
+    recording = _recording(path, series, spacing)
+    if "spacing" not in about and recording.size.get("Z", 1) > 1 and spacing["Z"] is not None:
+        remark(path, f"states no z step, by which ImageJ means {spacing['Z']:g} µm; --spacing states another")
+    return recording
+
+
+def _per_pixel(tags: tifffile.TiffTags, tag: str, unit: str | None) -> float | None:
+    count, length = tags.valueof(tag, default=(0, 0))
+    if not (count and length):
+        return None
+    return to_micrometres(length / count, unit)
+
+
+def _lsm(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Recording:
+    about = tiff.lsm_metadata
+    spacing = {axis: to_micrometres(about.get(f"VoxelSize{axis}"), "m") for axis in "ZYX"}
+    names = tuple(about.get("ChannelColors", {}).get("ColorNames", ()))
+    return _recording(path, series, spacing, names)
+
+
+def _companion(path: Path, companion: Path) -> list[Recording]:
+    """Read planes in single files that one ``.companion.ome`` file describes."""
+    if not companion.is_file():
+        raise InputError(path, f"is described by {companion.name}, which is missing", "put all its files in one folder")
+    try:
+        images = parse(companion.read_text(encoding="utf-8")).images
+    except ValueError as error:
+        raise InputError(companion, str(error), _AGAIN) from error
+    _check_files(companion, companion.parent, images)
+    return [_described(path, companion, image) for image in images]
+
+
+def _described(path: Path, companion: Path, image: OmeImage) -> Recording:
+    places: dict[int, tuple[Path, int]] = {}
+    for data in image.data:
+        if data.file is None:
+            raise InputError(companion, "does not name the file of every plane", "export the image as one OME-TIFF")
+        file = companion.with_name(data.file)
+        for i in range(1 if data.count is None else data.count):
+            places[data.first + i] = file, data.page + i
+    declared = prod(image.shape[:-2])
+    if len(places) < declared:
+        raise InputError(companion, f"declares {declared} planes and places {len(places)}", _AGAIN)
+
+    def read(index: Mapping[str, int]) -> np.ndarray:
+        file, page = places[int(np.ravel_multi_index([index[axis] for axis in image.axes[:-2]], image.shape[:-2]))]
+        with quiet(), tifffile.TiffFile(file) as tiff:
+            return tiff.pages[page].asarray()
+
+    file, page = places[0]
+    with quiet(), tifffile.TiffFile(file) as tiff:
+        dtype = tiff.pages[page].dtype.newbyteorder("=")
+    return Recording(path, image.axes, image.shape, dtype, read, image.spacing, image.channels, image.name)
