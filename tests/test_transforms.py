@@ -1,0 +1,156 @@
+"""What holds for every transform: kinds of array, metadata, dictionary twins, inversion, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, Spacingd, Transform
+from scipy.ndimage import gaussian_filter
+
+import bundle.transforms as transforms
+from bundle.errors import InputError
+from bundle.transforms import (
+    AdaptiveHistogramEqualization,
+    CloseGaps,
+    DilatedProbabilityMap,
+    FuseFocus,
+    HysteresisThreshold,
+    LinearContrast,
+    RemoveFragments,
+)
+
+ALL = [
+    AdaptiveHistogramEqualization(tile_size=8),
+    LinearContrast(),
+    FuseFocus("maximum"),
+    FuseFocus("laplacian"),
+    DilatedProbabilityMap(),
+    HysteresisThreshold(),
+    CloseGaps(),
+    RemoveFragments(),
+]
+AFFINE = torch.diag(torch.tensor([0.5, 0.25, 2.0, 1.0], dtype=torch.float64))
+
+each = pytest.mark.parametrize("transform", ALL, ids=lambda t: type(t).__name__ + getattr(t, "method", ""))
+
+
+def image(*shape: int) -> np.ndarray:
+    """A smooth random image in [0, 1], so that thresholds and components have something to find."""
+    noise = np.random.default_rng(5).random(shape)
+    smooth = gaussian_filter(noise, (0,) + (1,) * (len(shape) - 1))
+    return ((smooth - smooth.min()) / (smooth.max() - smooth.min())).astype(np.float32)
+
+
+def meta_tensor(array: np.ndarray) -> MetaTensor:
+    spacing = (2.0, 0.25, 0.5) if array.ndim == 4 else (0.25, 0.5)
+    meta = {"filename_or_obj": "fields/a.tif", "spacing": spacing, "spatial_shape": np.array(array.shape[1:])}
+    return MetaTensor(torch.from_numpy(array), affine=AFFINE, meta=meta)
+
+
+@each
+@pytest.mark.parametrize("shape", [(2, 20, 30), (2, 20, 30, 4)])
+def test_every_kind_of_array_gives_the_same_values_in_the_same_kind(transform: Transform, shape: tuple[int, ...]):
+    array = image(*shape)
+    before = array.copy()
+    expected = transform(array)
+    assert type(expected) is np.ndarray
+    for given in (torch.from_numpy(array), meta_tensor(array)):
+        result = transform(given)
+        assert type(result) is type(given)
+        np.testing.assert_array_equal(np.asarray(result), expected)
+    np.testing.assert_array_equal(array, before, "the input was changed")
+
+
+@each
+def test_metadata_and_affine_stay(transform: Transform):
+    given = meta_tensor(image(1, 20, 30))
+    result = transform(given)
+    assert result.meta["filename_or_obj"] == "fields/a.tif"
+    assert result.meta["spacing"] == (0.25, 0.5)
+    assert torch.equal(result.affine, AFFINE)
+    assert result.shape == given.shape
+
+
+@each
+@pytest.mark.parametrize("shape", [(2, 20, 30), (2, 20, 30, 4)])
+def test_channels_do_not_influence_each_other(transform: Transform, shape: tuple[int, ...]):
+    array = image(*shape)
+    array[1] *= 0.5
+    both = transform(array)
+    for channel in (0, 1):
+        np.testing.assert_array_equal(both[channel], transform(array[channel : channel + 1])[0])
+
+
+@each
+def test_the_dictionary_twin_does_the_same_to_its_keys_and_leaves_the_rest(transform: Transform):
+    twin = getattr(transforms, type(transform).__name__ + "d")
+    options = {k: v for k, v in vars(transform).items() if k in ("tile_size", "method")}
+    array = image(1, 20, 30, 4)
+    given = {"image": array, "other": array}
+    result = Compose([twin(["image", "absent"], allow_missing_keys=True, **options)])(given)
+    np.testing.assert_array_equal(result["image"], transform(array))
+    assert result["other"] is array and given["image"] is array and set(result) == {"image", "other"}
+    with pytest.raises(KeyError, match="absent"):
+        twin("absent", **options)(given)
+
+
+@each
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(1, 6, 5), (1, 6, 5, 2)])
+def test_a_value_that_is_not_finite_is_refused_with_the_name_of_the_file(
+    transform: Transform, bad: float, shape: tuple[int, ...]
+):
+    array = image(*shape)
+    array.flat[7] = bad
+    with pytest.raises(InputError, match="^fields/a.tif: .*NaN or infinite"):
+        transform(meta_tensor(array))
+    with pytest.raises(InputError, match="^the image holds NaN or infinite"):
+        transform(array)
+
+
+@each
+@pytest.mark.parametrize("shape", [(8, 8), (1, 2, 8, 8, 8), (1, 0, 8)])
+def test_a_shape_without_meaning_is_refused(transform: Transform, shape: tuple[int, ...]):
+    with pytest.raises(InputError, match="shape"):
+        transform(np.zeros(shape, np.float32))
+
+
+@each
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (1, 1, 1, 1), (1, 5, 1, 3)])
+@pytest.mark.parametrize("value", [0, 1])
+def test_the_smallest_images_pass(transform: Transform, shape: tuple[int, ...], value: int):
+    result = transform(np.full(shape, value, np.uint8))
+    expected = shape[:3] if isinstance(transform, FuseFocus) else shape
+    assert result.shape == expected and np.isfinite(result).all()
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.uint8, torch.int16])
+def test_types_of_tensors_pass(transform: Transform, dtype: torch.dtype):
+    """A network under mixed precision gives half-precision floats, of which NumPy knows one kind only."""
+    array = torch.from_numpy(image(1, 20, 30)).mul(255 if not dtype.is_floating_point else 1).to(dtype)
+    result = transform(array)
+    assert result.shape == array.shape
+    if not isinstance(transform, FuseFocus):
+        np.testing.assert_array_equal(result, transform(array.double()), "the type changed the values")
+
+
+@each
+def test_what_was_resampled_before_can_still_be_inverted(transform: Transform):
+    name = type(transform).__name__ + "d"
+    pipeline = Compose([Spacingd("image", (1.0, 1.0, 2.0)), getattr(transforms, name)("image")])
+    result = pipeline({"image": meta_tensor(image(1, 20, 30))})
+    assert result["image"].shape == (1, 10, 8)
+    result["pred"] = result["image"]
+    inverted = Invertd("pred", pipeline, orig_keys="image")(result)["pred"]
+    assert inverted.shape == (1, 20, 30)
+    assert torch.equal(inverted.affine, AFFINE)
+
+
+def test_every_transform_tells_its_backend_and_has_a_twin():
+    names = [name for name in transforms.__all__ if not name.endswith("d") or name[:-1] not in transforms.__all__]
+    assert sorted(names) == sorted({type(t).__name__ for t in ALL})
+    for name in names:
+        assert getattr(transforms, name).backend and getattr(transforms, name + "d").backend
