@@ -1,9 +1,10 @@
 """Make synthetic confocal stacks of vascular networks, with exact truth.
 
-OUT becomes a dataset folder: stacks in images/, masks of their projection in masks/, and, for each stack, the 3D mask in
-masks3d/, the depth of the vessels in focus (in micrometres from the first slice) in depth/, the noise-free image in focus
-everywhere in focus/, and the network with its radii in graphs/. Phantom and seed decide every byte: a set can be
-extended by asking for more of it, and what was interrupted is resumed by the same words.
+OUT becomes a dataset folder: stacks in images/, masks of their projection in masks/, and for each stack the 3D mask in
+masks3d/, the depth of the vessels in focus (in micrometres from the first slice; NaN where no vessel is) in depth/,
+the noise-free image that is in focus everywhere in focus/, and the network with its radii in graphs/. A phantom is
+decided by the seed and its number alone: a set is extended by asking for more of it, and what was interrupted goes on
+with the same words.
 
 Examples:
   python -m bundle phantom phantoms --count 100

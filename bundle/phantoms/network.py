@@ -21,6 +21,7 @@ from .graph import VascularGraph
 MAX_DEGREE = 3
 SHORTEST_LOOP = 5  # vessels; capillaries of the cortex hardly ever close smaller loops
 SHARPEST_ANGLE = np.cos(np.deg2rad(50))
+CAPILLARY_FLOWS = (0.5, 2.2)  # a typical capillary's is 1; 0.8 to 1.3 times its radius
 WEAKEST_FLOW = 0.3  # in capillary flows: two thirds of a capillary's radius
 
 
@@ -109,14 +110,17 @@ def grow_network(
         The network; connected, with closed loops, and three vessels at most at a node.
     """
     extent = np.asarray(extent, dtype=float)
-    pitch = 38.0 / np.sqrt(length_density)  # µm between neighbouring branch points
+    pitch = 38.0 * np.sqrt(flatness / length_density)  # µm between neighbouring branch points; the factor is measured
     lines = [_trunk_line(extent, pitch, rng) for _ in trunks]
     clearances = [radius + 2 * capillary_radius for _, radius in trunks]
-    sketch = _mesh(extent, pitch, np.array([flatness, 1.0, 1.0]), list(zip(lines, clearances, strict=True)), rng)
+    stretch = np.array([flatness, 1.0, 1.0])
+    sketch = _Sketch(_scatter(extent, pitch, stretch, list(zip(lines, clearances, strict=True)), rng))
     capillaries = len(sketch.nodes)
+    pairs = _near_pairs(np.array(sketch.nodes), stretch, 1.5 * pitch)
+    _span(sketch, pairs)
     for (kind, radius), line in zip(trunks, lines, strict=True):
         _plant_tree(sketch, capillaries, kind, (radius / capillary_radius) ** 3, line, pitch, rng)
-    _close_loops(sketch, capillaries, extent, pitch)
+    _close_loops(sketch, pairs, capillaries, extent, pitch)
     nodes, edges, flows, kinds = _solve_flow(sketch, rng)
     radii = capillary_radius * np.cbrt(flows)
     paths = _curve(nodes, edges, flows, tortuosity, rng)
@@ -148,28 +152,42 @@ def _trunk_line(extent: np.ndarray, pitch: float, rng: np.random.Generator) -> n
     return through + steps[:, None] * pitch * along + sway
 
 
-def _mesh(
+def _scatter(
     extent: np.ndarray,
     pitch: float,
     stretch: np.ndarray,
     keep_clear: list[tuple[np.ndarray, float]],
     rng: np.random.Generator,
-) -> _Sketch:
-    """Branch points in and around the box, joined to a spanning tree of capillaries."""
+) -> np.ndarray:
+    """Branch points in the box and around it, none near another or near the large vessels' lines, `[N, 3]`."""
     margin = pitch / stretch
     low, high = -margin, extent + margin
     count = max(int(np.prod((high - low) * stretch) / pitch**3 * 1.6), 12)
     nodes = rng.uniform(low, high, (count, 3))
-    tree = cKDTree(nodes * stretch)
-    pairs = tree.query_pairs(0.6 * pitch, output_type="ndarray")
     keep = np.ones(count, dtype=bool)
+    pairs = cKDTree(nodes * stretch).query_pairs(0.6 * pitch, output_type="ndarray")
     for a, b in pairs[np.lexsort(pairs.T[::-1])]:
         keep[b] &= not keep[a]
     for line, clearance in keep_clear:
         fine = np.concatenate([np.linspace(a, b, 16) for a, b in zip(line[:-1], line[1:], strict=True)])
         keep &= cKDTree(fine).query(nodes)[0] > clearance
-    sketch = _Sketch(nodes[keep])
-    sketch.candidates = _near_pairs(np.array(sketch.nodes), stretch)
+    return nodes[keep]
+
+
+def _near_pairs(nodes: np.ndarray, stretch: np.ndarray, wanted: float) -> list[tuple[int, int]]:
+    """Pairs of neighbours, the best vessel first: long ones, that pass each other in space, look like capillaries."""
+    if len(nodes) < 2:
+        return []
+    distance, index = cKDTree(nodes * stretch).query(nodes * stretch, k=min(24, len(nodes)))
+    here = np.repeat(np.arange(len(nodes)), index.shape[1])
+    there, distance = index.ravel(), distance.ravel()
+    once = here < there
+    order = np.lexsort((there[once], here[once], np.abs(distance[once] - wanted)))
+    return list(zip(here[once][order].tolist(), there[once][order].tolist(), strict=True))
+
+
+def _span(sketch: _Sketch, pairs: list[tuple[int, int]]) -> None:
+    """Join the branch points to a tree of capillaries, as Kruskal does, with regard to what a node can take."""
     group = list(range(len(sketch.nodes)))
 
     def root(node: int) -> int:
@@ -178,23 +196,10 @@ def _mesh(
             node = group[node]
         return node
 
-    for a, b in sketch.candidates:
+    for a, b in pairs:
         if root(a) != root(b) and not (sketch.full(a) or sketch.full(b) or sketch.crowded(a, b)):
             group[root(a)] = root(b)
-            sketch.join(a, b, "capillary", 0.5, 2.2)
-    return sketch
-
-
-def _near_pairs(nodes: np.ndarray, stretch: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of neighbours, the closest first."""
-    if len(nodes) < 2:
-        return []
-    distance, index = cKDTree(nodes * stretch).query(nodes * stretch, k=min(14, len(nodes)))
-    here = np.repeat(np.arange(len(nodes)), index.shape[1])
-    there, distance = index.ravel(), distance.ravel()
-    once = here < there
-    order = np.lexsort((there[once], here[once], distance[once]))
-    return list(zip(here[once][order].tolist(), there[once][order].tolist(), strict=True))
+            sketch.join(a, b, "capillary", *CAPILLARY_FLOWS)
 
 
 def _plant_tree(
@@ -236,15 +241,17 @@ def _branch(sketch: _Sketch, segments: list[tuple[int, int, bool]], leaf: int, p
     return segments[:best] + segments[best + 1 :] + [(a, fork, is_trunk), (fork, b, is_trunk), (fork, leaf, False)]
 
 
-def _close_loops(sketch: _Sketch, capillaries: int, extent: np.ndarray, pitch: float) -> None:
+def _close_loops(
+    sketch: _Sketch, pairs: list[tuple[int, int]], capillaries: int, extent: np.ndarray, pitch: float
+) -> None:
     """Join free capillaries to loops inside the box; those that end outside of it are the network's cut ends."""
-    for a, b in sketch.candidates:
+    for a, b in pairs:
         if sketch.full(a) or sketch.full(b) or b in sketch.neighbours[a]:
             continue
         if all(_outside(sketch.nodes[n], extent, 0.3 * pitch) for n in (a, b)):
             continue
         if not sketch.within(a, b, SHORTEST_LOOP - 2) and not sketch.crowded(a, b):
-            sketch.join(a, b, "capillary", 0.5, 2.2)
+            sketch.join(a, b, "capillary", *CAPILLARY_FLOWS)
     for node in range(capillaries):
         if len(sketch.neighbours[node]) == 1 and _outside(sketch.nodes[node], extent, 0.0):
             sketch.cut_ends.add(node)
@@ -331,7 +338,9 @@ def _curve(
             + (3 * t**2 - 2 * t**3) * nodes[b]
             + (t**3 - t**2) * enter
         )
-        sway = _sway(t, length[e, 0], rng) * tortuosity * length[e]
+        sway = (
+            _sway(t, length[e, 0], rng) * tortuosity * length[e] / max(np.cbrt(flows[e]), 1)
+        )  # the large lie straight
         sway -= (sway * chord_unit[e]).sum(1, keepdims=True) * chord_unit[e]
         path = path + sway
         path[0], path[-1] = nodes[a], nodes[b]
@@ -341,8 +350,8 @@ def _curve(
 
 def _sway(t: np.ndarray, length: float, rng: np.random.Generator) -> np.ndarray:
     """A smooth random deviation that begins and ends at 0 without a kink, of about unit size, `[P, 3]`."""
-    waves = np.arange(1, max(int(length / 14), 1) + 1)
-    amplitude = rng.normal(0, 1, (len(waves), 3)) / waves[:, None] ** 1.3
+    waves = np.arange(1, max(int(length / 28), 1) + 1)
+    amplitude = rng.normal(0, 1, (len(waves), 3)) / waves[:, None] ** 1.6
     shape = np.sin(np.pi * waves * t + rng.uniform(0, 2 * np.pi, len(waves)))
     return np.sin(np.pi * t) ** 2 * (shape[:, :, None] * amplitude).sum(1)
 
@@ -350,4 +359,5 @@ def _sway(t: np.ndarray, length: float, rng: np.random.Generator) -> np.ndarray:
 def _undulate(radius: float, path: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The radius along a vessel: a little wider here and narrower there, and as the law has it at both ends."""
     t = np.linspace(0, 1, len(path))[:, None]
-    return radius * (1 + 0.12 * np.clip(_sway(t, 2.0 * len(path), rng)[:, 0], -2, 2))
+    waves = _sway(t, 2.0 * len(path), rng)[:, 0]
+    return radius * (1 + 0.1 * min(1.0, 3.0 / radius) * np.clip(waves, -2, 2))

@@ -124,39 +124,42 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 def _draw_specimen(density: str, staining: str, rng: np.random.Generator) -> dict:
     """What differs from animal to animal and from stain to stain; in µm, and relative to a typical vessel's stain."""
-    wide = rng.random() < 0.5
+    capillary = float(rng.uniform(1.6, 3.2))
     return {
         "length_density": float(rng.uniform(*LENGTH_DENSITIES[density])),
-        "capillary_radius": float(rng.uniform(1.6, 3.0)),
-        "tortuosity": _log_uniform(rng, 0.05, 0.22),
-        "flatness": float(rng.uniform(1.0, 2.2)),
-        "trunks": [
-            [kind, float(rng.uniform(7, 12) if wide and kind == "venule" else rng.uniform(3.5, 6))]
-            for kind in ("arteriole", "venule")[: rng.integers(1, 3)]
-        ],
-        "unevenness": float(rng.uniform(0.1, 0.45)),
+        "capillary_radius": capillary,
+        "tortuosity": _log_uniform(rng, 0.06, 0.3),
+        "flatness": float(rng.uniform(1.3, 3.0)),
+        "trunks": [[kind, _draw_trunk(capillary, rng)] for kind in ("arteriole", "venule")[: rng.integers(1, 3)]],
+        "unevenness": float(rng.uniform(0.2, 0.55)),
         "wall": float(rng.uniform(0.6, 1.4)),
-        "grain": float(rng.uniform(0.2, 0.9 if staining == "wall" else 0.5)),
-        "background": _log_uniform(rng, 0.05, 0.6),
+        "grain": float(rng.uniform(0.1, 0.6)),
+        "background": _log_uniform(rng, 0.08, 0.6),
         "shading": float(rng.uniform(0.0, 0.3)),
         "texture": float(rng.uniform(0.02, 0.12)),
-        "specks_per_nanolitre": _log_uniform(rng, 2, 400),
+        "specks_per_nanolitre": _log_uniform(rng, 2, 500),
+        "cells_per_nanolitre": float(rng.uniform(0, 2)),
         "leaks": int(rng.integers(0, 5)),
     }
 
 
+def _draw_trunk(capillary: float, rng: np.random.Generator) -> float:
+    """A trunk's least radius: little more than a capillary's as a rule, now and then a large vessel's."""
+    return float(rng.uniform(5, 11) if rng.random() < 0.2 else capillary * rng.uniform(1.1, 1.9))
+
+
 def _draw_microscope(bits: int, rng: np.random.Generator) -> Microscope:
-    lateral = float(rng.uniform(0.3, 0.8))
+    lateral = float(rng.uniform(0.4, 0.9))
     return Microscope(
         lateral_blur=lateral,
         axial_blur=float(lateral * rng.uniform(2.5, 4.5)),
         haze=float(rng.uniform(0.05, 0.3)),
         haze_blur=float(rng.uniform(4, 8)),
-        attenuation_length=_log_uniform(rng, 60, 400),
-        photons=_log_uniform(rng, 15, 150),
+        attenuation_length=_log_uniform(rng, 120, 500),
+        photons=_log_uniform(rng, 20, 200),
         read_noise=float(rng.uniform(0.3, 1.5)),
-        gain=_log_uniform(rng, 0.1, 0.5),
-        offset=float(rng.uniform(0.0, 0.06)),
+        gain=_log_uniform(rng, 0.08, 0.4),
+        offset=float(rng.uniform(0.01, 0.08)),
         bits=bits,
     )
 
@@ -178,7 +181,10 @@ def _tissue(
     extent = (np.array(shape) - 1) * spacing
     count = rng.poisson(specimen["specks_per_nanolitre"] * np.prod(extent / 100))
     centres = rng.uniform(0, 1, (count, 3)) * extent
-    add_blobs(emission, spacing, centres, rng.gamma(4, 0.2, count), rng.gamma(1.2, 0.7, count))
+    add_blobs(emission, spacing, centres, rng.gamma(4, 0.2, count), rng.gamma(1.2, 1.2, count))
+    count = rng.poisson(specimen["cells_per_nanolitre"] * np.prod(extent / 100))
+    centres = rng.uniform(0, 1, (count, 3)) * extent
+    add_blobs(emission, spacing, centres, rng.uniform(1.5, 4, count), rng.gamma(2, 0.7, count))
     background = rng.standard_normal(shape, dtype=np.float32)
     background = ndimage.gaussian_filter(background, 1.0, mode="nearest", truncate=2.0)
     background *= specimen["texture"] / max(float(background.std()), 1e-6)
@@ -190,7 +196,7 @@ def _tissue(
     background *= specimen["background"]
     leaks = rng.integers(0, len(graph.nodes), specimen["leaks"])
     add_blobs(
-        background, spacing, graph.nodes[leaks], rng.uniform(8, 25, len(leaks)), rng.uniform(0.1, 0.5, len(leaks))
+        background, spacing, graph.nodes[leaks], rng.uniform(10, 35, len(leaks)), rng.uniform(0.05, 0.3, len(leaks))
     )
     return background
 

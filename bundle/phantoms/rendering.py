@@ -94,13 +94,14 @@ def stain_vessels(graph: VascularGraph, unevenness: float, rng: np.random.Genera
     """
     at_nodes = rng.normal(0, unevenness, len(graph.nodes))
     levels = []
-    for (a, b), path in zip(graph.edges, graph.paths, strict=True):
+    calm = np.minimum(1.0, np.median(graph.radii) / graph.radii)  # a large vessel is stained evenly for its length
+    for (a, b), path, share in zip(graph.edges, graph.paths, calm, strict=True):
         points = len(path) - 1
         t = (np.arange(points) + 0.5) / points
         # About 10 µm, the length over which endothelial staining changes.
         wander = ndimage.gaussian_filter1d(rng.normal(0, 1, points), 2.5, mode="reflect") * np.sqrt(2.5 * 3.5)
-        levels.append((1 - t) * at_nodes[a] + t * at_nodes[b] + 0.7 * unevenness * wander)
-    return np.exp(np.clip(np.concatenate(levels), -1.2, 1.2)).astype(np.float32)
+        levels.append(share * ((1 - t) * at_nodes[a] + t * at_nodes[b] + 0.7 * unevenness * wander))
+    return np.exp(np.clip(np.concatenate(levels), -1.0, 1.8)).astype(np.float32)
 
 
 def emit(
