@@ -282,12 +282,15 @@ def _solve_flow(sketch: _Sketch, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 
 def _keep_largest(sketch: _Sketch) -> None:
+    """Keep the largest connected part into which blood can flow."""
     edges = np.array(list(sketch.vessels))
     count = len(sketch.nodes)
     links = sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count))
-    _, group = connected_components(links, directed=False)
-    largest = np.bincount(group[edges[:, 0]]).argmax()
-    for a, b in edges[group[edges[:, 0]] != largest].tolist():
+    parts, part = connected_components(links, directed=False)
+    size = np.bincount(part[edges[:, 0]], minlength=parts)
+    open_parts = np.unique(part[sorted(sketch.cut_ends)])
+    largest = open_parts[size[open_parts].argmax()]
+    for a, b in edges[part[edges[:, 0]] != largest].tolist():
         sketch.cut(a, b)
 
 

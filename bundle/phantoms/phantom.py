@@ -130,7 +130,7 @@ def _draw_specimen(density: str, staining: str, rng: np.random.Generator) -> dic
         "capillary_radius": capillary,
         "tortuosity": _log_uniform(rng, 0.06, 0.3),
         "flatness": float(rng.uniform(1.3, 3.0)),
-        "trunks": [[kind, _draw_trunk(capillary, rng)] for kind in ("arteriole", "venule")[: rng.integers(1, 3)]],
+        "trunks": [[kind, _draw_trunk(capillary, rng)] for kind in ("arteriole", "venule")],
         "unevenness": float(rng.uniform(0.2, 0.55)),
         "wall": float(rng.uniform(0.6, 1.4)),
         "grain": float(rng.uniform(0.1, 0.6)),
@@ -145,7 +145,7 @@ def _draw_specimen(density: str, staining: str, rng: np.random.Generator) -> dic
 
 def _draw_trunk(capillary: float, rng: np.random.Generator) -> float:
     """A trunk's least radius: little more than a capillary's as a rule, now and then a large vessel's."""
-    return float(rng.uniform(5, 11) if rng.random() < 0.2 else capillary * rng.uniform(1.1, 1.9))
+    return float(rng.uniform(5, 11) if rng.random() < 0.12 else capillary * rng.uniform(1.1, 1.9))
 
 
 def _draw_microscope(bits: int, rng: np.random.Generator) -> Microscope:
