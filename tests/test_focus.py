@@ -115,10 +115,12 @@ class TestEveryMethod:
 
     def test_the_metadata_become_those_of_an_image(self, method: str):
         affine = torch.diag(torch.tensor([0.5, 0.25, 2.0, 1.0], dtype=torch.float64))
-        meta = {"filename_or_obj": "a.tif", "spacing": (2.0, 0.25, 0.5), "spatial_shape": np.array([12, 12, 3])}
+        shape = np.array([12, 12, 3])
+        meta = {"filename_or_obj": "a.tif", "axes": "ZYX", "spacing": (2.0, 0.25, 0.5), "spatial_shape": shape}
         stack = MetaTensor(torch.from_numpy(halves()), affine=affine, meta=meta)
         for result in FuseFocus(method).fuse(stack):
             assert result.shape == (1, 12, 12) and result.meta["spacing"] == (0.25, 0.5)
+            assert result.meta["axes"] == "YX"
             assert list(result.meta["spatial_shape"]) == [12, 12] and result.meta["filename_or_obj"] == "a.tif"
             assert torch.equal(result.affine, affine)
         assert stack.meta["spacing"] == (2.0, 0.25, 0.5) and len(stack.meta["spatial_shape"]) == 3
