@@ -2,8 +2,8 @@
 
 from .atomic import atomic
 from .formats import open_image, open_recordings
-from .image import Image, Recording
-from .inputs import image_name, list_images
+from .image import Image, Recording, choose, relabel
+from .inputs import expand, image_name, list_images
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .reader import MicroscopyReader
 from .writer import OMETiffWriter
@@ -14,10 +14,13 @@ __all__ = [
     "OMETiffWriter",
     "Recording",
     "atomic",
+    "choose",
+    "expand",
     "image_name",
     "list_images",
     "open_image",
     "open_recordings",
+    "relabel",
     "write_ome_tiff",
     "write_ome_tiff_planes",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from . import ome_xml
 from .image import Image, Recording, choose, first_line
 
 # suffix: module of this package with `recordings(path) -> list[Recording]`
@@ -40,6 +41,17 @@ def is_readable(path: Path) -> bool:
 def is_folder_format(path: Path) -> bool:
     """Tell whether a folder is one image of a format that is stored as a folder."""
     return path.suffix.lower() == ".zarr" and path.is_dir()
+
+
+def parts(path: Path) -> list[Path]:
+    """Return the files that are read as parts of this one, and are no images of their own beside it."""
+    if not path.name.lower().endswith(".companion.ome"):
+        return []
+    try:
+        images = ome_xml.parse(path.read_text(encoding="utf-8")).images
+    except (OSError, ValueError):  # said when the file is opened
+        return []
+    return [path.with_name(data.file) for image in images for data in image.data if data.file]
 
 
 def open_recordings(path: str | Path) -> list[Recording]:

@@ -23,11 +23,10 @@ class Recording:
 
     Args:
         path: the file.
-        axes: one letter per dimension, of ``TZCYXS``: S is the samples of a colour image, planes are ``YX`` or ``YXS``
-            and come last.
+        axes: one letter per dimension, of ``TZCYXS``: S is the samples of a colour image.
         shape: the sizes, in the order of ``axes``.
         dtype: the type of the values, in native byte order.
-        read: takes the index along every axis but Y, X and S, and gives that plane.
+        read: takes the index along every axis but Y, X and S, and gives that plane ``[Y, X]`` or ``[Y, X, S]``.
         spacing: micrometres per pixel by axis, as far as the file says.
         channels: the channels' names, or none.
         name: the scene's name, or nothing.
@@ -198,39 +197,36 @@ def relabel(recording: Recording, axes: str) -> Recording:
 
     Args:
         recording: the scene.
-        axes: one letter of ``TZCYX`` for each dimension longer than 1; a colour image's samples may be left out or
-            called C. A single plane may be called ``"ZYX"``: a stack of one slice.
+        axes: one letter of ``TZCYX`` for each dimension longer than 1; a colour image's samples may be left out. A
+            single plane may be called ``"ZYX"``: a stack of one slice.
 
     Raises:
         InputError: the letters do not fit the shape.
     """
-    new = axes.upper()
-    kept = [i for i, (axis, n) in enumerate(zip(recording.axes, recording.shape, strict=True)) if n > 1 or axis in "YX"]
-    old, shape = "".join(recording.axes[i] for i in kept), tuple(recording.shape[i] for i in kept)
-    if old.endswith("S") and len(new) == len(old) - 1:
-        new += "S"
-    body = new.removesuffix("S") if old.endswith("S") else new
-    samples_as_channels = old.endswith("YXS") and new.endswith("YXC") and len(new) == len(old)
-    alone = old == "YX" and new.endswith("YX")
-    fits = len(new) == len(old) and (body.endswith("YX") or samples_as_channels)
-    if len(set(new)) < len(new) or not set(body) <= set("TZCYX") or not (fits or alone):
+    kept = [axis for axis, n in recording.size.items() if n > 1 or axis in "YX"]
+    shape, new = [recording.size[axis] for axis in kept], list(axes.upper())
+    if "S" in kept and len(new) == len(kept) - 1:
+        new.insert(kept.index("S"), "S")
+    if kept == ["Y", "X"] and new[-2:] == kept:
+        kept, shape = [*new], [1] * (len(new) - 2) + shape
+        meaning = {}
+    else:
+        meaning = dict(zip(kept, new, strict=False))
+    fits = len(new) == len(kept) and all(meaning.get(axis, axis) == axis for axis in "YX")
+    if not fits or len(set(new)) < len(new) or not set(new) <= set("TZCYX") | {"S"} & set(kept):
         raise InputError(
             recording.path,
             f"axes {axes!r} contradict its shape {_by(recording.shape)} ({recording.axes})",
-            "name each dimension once, of TZCYX, rows and columns last",
+            "name each dimension once, of T, Z, C, Y and X; Y and X are the rows and columns of a plane",
         )
-    if samples_as_channels:
-        new = new[:-1] + "S"
-    if alone:
-        shape = (1,) * (len(new) - 2) + shape
-    renamed = dict(zip(new, old, strict=True)) if not alone else {}
-    singles = {axis: 0 for axis, n in zip(recording.axes, recording.shape, strict=True) if n == 1}
 
     def read(index: Mapping[str, int]) -> np.ndarray:
-        return recording.read({**singles, **{renamed[axis]: i for axis, i in index.items() if axis in renamed}})
+        stored = dict.fromkeys(recording.axes, 0) | {old: index[axis] for old, axis in meaning.items() if axis in index}
+        plane = recording.read(stored)
+        return plane if meaning.get("S", "S") == "S" else plane[..., stored["S"]]
 
-    channels = recording.channels if renamed.get("C") == "C" else ()
-    return replace(recording, axes=new, shape=shape, read=read, channels=channels, undeclared=False)
+    channels = recording.channels if meaning.get("C") == "C" else ()
+    return replace(recording, axes="".join(new), shape=tuple(shape), read=read, channels=channels, undeclared=False)
 
 
 def _pick(path: Path, option: str, count: int, names: Sequence[str], wanted: int | str | None) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
-from .formats import is_folder_format, is_readable
+from .formats import is_folder_format, is_readable, parts
 
 _DOUBLE = (".ome.tif", ".ome.tiff", ".nii.gz", ".ome.zarr", ".companion.ome")
 
@@ -37,7 +37,7 @@ def list_images(inputs: Iterable[str | Path]) -> list[Path]:
     Raises:
         InputError: an input is missing, nothing readable is found, or two files have one NAME.
     """
-    found = dict.fromkeys(path for given in inputs for path in _expand(Path(given)))
+    found = dict.fromkeys(path for given in inputs for path in expand(Path(given)))
     if not found:
         raise InputError(None, "no image given", "name files, folders or patterns")
     by_name: dict[str, Path] = {}
@@ -50,20 +50,23 @@ def list_images(inputs: Iterable[str | Path]) -> list[Path]:
     return list(by_name.values())
 
 
-def _expand(given: Path) -> list[Path]:
+def expand(given: Path) -> list[Path]:
+    """Expand one file, folder or pattern to the files it means; see :py:func:`list_images`."""
     if given.is_file() or is_folder_format(given):
         return [given]
     if given.is_dir():
-        files = sorted(
-            path
-            for path in given.iterdir()
-            if not path.name.startswith(".") and is_readable(path) and (path.is_file() or is_folder_format(path))
-        )
+        files = sorted(path for path in given.iterdir() if is_readable(path) and _is_image(path))
+        described = {part for path in files for part in parts(path)}
+        files = [path for path in files if path not in described]
         if not files:
             raise InputError(given, "no image in this folder", "give a folder of images, or the files themselves")
         return files
     pattern = str(given)
-    files = sorted(path for path in map(Path, glob.glob(pattern)) if path.is_file() or is_folder_format(path))
+    files = sorted(path for path in map(Path, glob.glob(pattern)) if _is_image(path))
     if not files:
         raise InputError(given, "no such file or folder", "check the name")
     return files
+
+
+def _is_image(path: Path) -> bool:
+    return not path.name.startswith(".") and (path.is_file() or is_folder_format(path))

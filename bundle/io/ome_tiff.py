@@ -73,6 +73,7 @@ def write_ome_tiff_planes(
             partial, bigtiff=pages * shape[-2] * shape[-1] * stored.itemsize > _CLASSIC_LIMIT, byteorder="<"
         ) as tiff,
     ):
+        planes = iter(planes)
         tiff.write(
             _checked(planes, pages, shape[-2:], dtype),
             shape=(pages, *shape[-2:]),
@@ -85,15 +86,15 @@ def write_ome_tiff_planes(
             software=False,
             **per_centimetre,
         )
+        if next(planes, None) is not None:
+            raise ValueError(f"more planes came than the {pages} that were announced")
 
 
 def _checked(planes: Iterable[np.ndarray], count: int, shape: tuple[int, ...], dtype: np.dtype) -> Iterable[np.ndarray]:
     done = 0
     for plane in planes:
-        if plane.shape != shape or plane.dtype != dtype or done == count:
-            raise ValueError(
-                f"plane {done} is {plane.dtype} {plane.shape}, where {count} planes of {dtype} {shape} were announced"
-            )
+        if plane.shape != shape or plane.dtype != dtype:
+            raise ValueError(f"plane {done} is {plane.dtype} {plane.shape}, where {dtype} {shape} was announced")
         done += 1
         yield plane * np.uint8(255) if dtype.kind == "b" else np.ascontiguousarray(plane, dtype.newbyteorder("<"))
     if done < count:

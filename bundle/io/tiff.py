@@ -144,7 +144,6 @@ def _recording(
     name: str = "",
 ) -> Recording:
     axes, undeclared = _known_axes(series.axes, series.shape)
-    size = dict(zip(axes, series.shape, strict=True))
     # the trailing axes lie within a page: rows, columns, samples, in some formats channels
     split = next(k for k in reversed(range(len(axes) + 1)) if prod(series.shape[k:]) == prod(series.keyframe.shape))
     outer, inner = axes[:split], axes[split:]
@@ -156,10 +155,8 @@ def _recording(
         plane = page[tuple(slice(None) if axis in "YXS" else index[axis] for axis in inner)]
         return np.moveaxis(plane, 0, -1) if inner.find("S") in range(inner.find("Y")) else plane
 
-    order = "".join(axis for axis in axes if axis not in "YXS") + "".join(axis for axis in "YXS" if axis in size)
-    shape = tuple(size[axis] for axis in order)
     dtype = series.dtype.newbyteorder("=")
-    return Recording(path, order, shape, dtype, read, spacing or {}, channels, name, undeclared)
+    return Recording(path, axes, series.shape, dtype, read, spacing or {}, channels, name, undeclared)
 
 
 def _page(series: tifffile.TiffPageSeries, index: int) -> np.ndarray:

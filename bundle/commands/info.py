@@ -1,0 +1,95 @@
+"""Tell how files are read: axes, shape, type, pixel size, channels, time points, scenes. No pixel is read.
+
+Examples:
+  python -m bundle info stack.oib
+  python -m bundle info "images/*.tif"
+  python -m bundle info plain.tif --axes ZCYX --channel 1      would it be read like this?
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import InputError
+from ..io import Recording, choose, expand, open_recordings, relabel
+from ..io.spacing import plausible
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="files, folders or patterns")
+    parser.add_argument("--channel", help="number from 0, or name")
+    parser.add_argument("--time", help="number from 0")
+    parser.add_argument("--scene", help="number from 0, or name")
+    parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a paragraph for each file; a bad one is said and the others go on."""
+    options = {name: getattr(arguments, name) for name in ("channel", "time", "scene", "axes")}
+    failed = 0
+    for given in arguments.files:
+        try:
+            paths = expand(Path(given))
+        except InputError as error:
+            print(error, file=sys.stderr)
+            failed += 1
+            continue
+        for path in paths:
+            try:
+                print("\n".join(_describe(path, options)), flush=True)
+            except InputError as error:
+                print(error, file=sys.stderr)
+                failed += 1
+    return 1 if failed else 0
+
+
+def _describe(path: Path, options: dict[str, str | None]) -> Iterator[str]:
+    scenes = open_recordings(path)
+    try:
+        image = choose(scenes, **options)
+        reading = f"{image.axes} {_by(image.shape)}"
+        if any("S" in scene.axes for scene in scenes) and options["channel"] is None:
+            reading += ", if its colours are equal; else choose one with --channel"
+    except InputError as error:
+        if any(options.values()):
+            raise
+        reading = f"nothing yet: {error.problem}; {error.remedy}"
+    yield str(path)
+    for number, scene in enumerate(scenes):
+        if len(scenes) > 1:
+            yield f"  scene {number}: {scene.name}".rstrip(": ")
+        axes = f"{scene.axes} (the slices are pages of which the file says nothing)" if scene.undeclared else scene.axes
+        if options["axes"] is not None:
+            scene = relabel(scene, options["axes"])
+            axes = scene.axes
+        size = scene.size
+        channels = ", ".join(f"{i} {name}" for i, name in enumerate(scene.channels))
+        if size.get("S", 1) > 1:
+            channels = "colours: red, green, blue" + (", alpha" if size["S"] > 3 else "")
+        yield f"    axes      {axes}"
+        yield f"    shape     {_by(scene.shape)}"
+        yield f"    type      {scene.dtype.name}"
+        yield f"    spacing   {_spacing(scene)}"
+        yield f"    channels  {size.get('C', 1)}{f' ({channels})' if channels else ''}"
+        yield f"    times     {size.get('T', 1)}"
+    yield f"  scenes      {len(scenes)}"
+    yield f"  is read as  {reading}"
+
+
+def _spacing(scene: Recording) -> str:
+    lengths = [axis for axis in "ZYX" if scene.size.get(axis, 1) > 1 or axis in "YX"]
+    stated = plausible(scene.path, {axis: scene.spacing.get(axis) for axis in lengths})
+    text = ", ".join(f"{axis} {length:.6g} µm" for axis, length in stated.items())
+    missing = [axis for axis in lengths if axis not in stated]
+    if not missing:
+        return text
+    unknown = "not stated: lengths will be in pixels"
+    return f"{text}; {', '.join(missing)} {unknown}" if stated else unknown
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))
