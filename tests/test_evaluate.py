@@ -85,7 +85,7 @@ def test_no_overlays(folders):
     assert sorted(path.name for path in folders[2].parent.iterdir()) == ["scores.csv", "scores_summary.csv"]
 
 
-def test_trailing_mask_is_ignored_on_either_side_and_other_outputs_are_skipped(folders):
+def test_trailing_mask_is_ignored_on_either_side_and_other_outputs_are_skipped(folders, caplog):
     predictions, truth, output = folders
     (truth / "356.png").rename(truth / "356_mask.png")
     (predictions / "a #6_mask.tif").rename(predictions / "a #6.tif")
@@ -96,6 +96,7 @@ def test_trailing_mask_is_ignored_on_either_side_and_other_outputs_are_skipped(f
     (predictions / "notes.txt").write_text("not an image")
     assert evaluate(predictions, truth, output) == 0
     assert {name: row["dice"] for name, row in rows_of(output).items()} == {"356": "1.000000", "a #6": "0.500000"}
+    assert not caplog.records
 
 
 def test_a_name_that_ends_like_an_output_is_still_a_name(tmp_path):

@@ -59,7 +59,8 @@ def write_scores(path: str | Path, rows: Sequence[Row]) -> None:
 
     Args:
         path: the file to write.
-        rows: for each image its columns, of which ``image``, its name, comes first; numbers get six decimals.
+        rows: at least one; for each image its columns, of which ``image``, its name, comes first; numbers get six
+            decimals.
 
     Raises:
         InputError: the file cannot be written.
