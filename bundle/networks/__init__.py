@@ -1,1 +1,21 @@
+"""Networks: the cascades of the paper, the parts they are made of, their ensemble, and the baselines."""
 
+from .baselines import DeeperUNetPlusPlus, UNet, UNetPlusPlus, count_parameters
+from .blocks import ResidualBlock
+from .cascades import DBAC, DDMAC
+from .ensemble import CascadeEnsemble
+from .unet import ResidualUNet
+from .unet_plus_plus import ResidualUNetPlusPlus
+
+__all__ = [
+    "DBAC",
+    "DDMAC",
+    "CascadeEnsemble",
+    "DeeperUNetPlusPlus",
+    "ResidualBlock",
+    "ResidualUNet",
+    "ResidualUNetPlusPlus",
+    "UNet",
+    "UNetPlusPlus",
+    "count_parameters",
+]

@@ -1,0 +1,134 @@
+"""The networks that the cascades are compared with, each with the cascades' manners in training and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .blocks import DEFAULT_CHANNELS, check_channels, pad_to_multiple, upsample
+from .cascades import DBAC
+from .unet_plus_plus import ResidualUNetPlusPlus
+
+__all__ = ["DeeperUNetPlusPlus", "UNet", "UNetPlusPlus", "count_parameters"]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable parameters, as in the paper's Table I."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+class _Baseline(nn.Module):
+    """A network of one stage: the logits ``{"mask": [B, 1, H, W]}`` in training, the probability in evaluation."""
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits = self.logits(image)
+        if not torch.jit.is_scripting():
+            if self.training:
+                return {"mask": logits}
+        return torch.sigmoid(logits)
+
+
+class UNet(_Baseline):
+    """Plain U-Net: two 3×3 convolutions with BN and ReLU at each node, no residuals.
+
+    Args:
+        in_channels: channels of the image.
+        channels: width of each level, from highest to lowest resolution.
+
+    Shape:
+        Image ``[B, in_channels, H, W]``; ``{"mask": logits}`` in training, probability in evaluation, ``[B, 1, H, W]``.
+
+    Source: Ronneberger et al., https://doi.org/10.1007/978-3-319-24574-4_28.
+    """
+
+    def __init__(self, in_channels: int = 1, channels: Sequence[int] = DEFAULT_CHANNELS) -> None:
+        super().__init__()
+        channels = check_channels(channels, 1)
+        self.stride = 2 ** (len(channels) - 1)
+        self.encoder = nn.ModuleList(
+            _double_convolution(i, o) for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
+        )
+        self.decoder = nn.ModuleList(
+            _double_convolution(below + skip, skip)
+            for below, skip in zip(channels[:0:-1], channels[-2::-1], strict=True)
+        )
+        self.head = nn.Conv2d(channels[0], 1, 1)
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        x = pad_to_multiple(image, self.stride)
+        skips: list[torch.Tensor] = []
+        for level, node in enumerate(self.encoder):
+            x = node(x if level == 0 else F.max_pool2d(x, 2))
+            skips.append(x)
+        for depth, node in enumerate(self.decoder):
+            x = node(torch.cat([skips[len(skips) - 2 - depth], upsample(x)], 1))
+        return self.head(x)[..., : image.shape[-2], : image.shape[-1]]
+
+
+def _double_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNetPlusPlus(_Baseline):
+    """The cascades' second subnetwork alone, on the image: the paper's "U-Net++".
+
+    Args:
+        in_channels: channels of the image.
+        channels: width of each level, from highest to lowest resolution.
+        blocks_per_node: residual blocks at each node.
+
+    Shape:
+        Image ``[B, in_channels, H, W]``; ``{"mask": logits}`` in training, probability in evaluation, ``[B, 1, H, W]``.
+    """
+
+    def __init__(
+        self, in_channels: int = 1, channels: Sequence[int] = DEFAULT_CHANNELS, blocks_per_node: int = 1
+    ) -> None:
+        super().__init__()
+        self.network = ResidualUNetPlusPlus(in_channels, 1, channels, blocks_per_node)
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        return self.network(image)
+
+
+class DeeperUNetPlusPlus(UNetPlusPlus):
+    """U-Net++ that has grown to the size of a cascade: the paper's "deeper U-Net++".
+
+    The count closest to DBAC's wins among: one to three blocks at each node, with and without a further level, whose
+    width is any multiple of 8 up to twice the widest.
+
+    Args:
+        in_channels: channels of the image.
+        channels: widths of the cascade to be matched, from highest to lowest resolution.
+
+    Shape:
+        Image ``[B, in_channels, H, W]``; ``{"mask": logits}`` in training, probability in evaluation, ``[B, 1, H, W]``.
+    """
+
+    def __init__(self, in_channels: int = 1, channels: Sequence[int] = DEFAULT_CHANNELS) -> None:
+        with torch.device("meta"):  # counting needs no memory
+            aim = count_parameters(DBAC(in_channels, channels))
+            candidates = [
+                ((*channels, *further), blocks)
+                for blocks in (1, 2, 3)
+                for further in [(), *((width,) for width in range(8, 2 * max(channels) + 1, 8))]
+            ]
+
+            def distance(candidate: tuple[tuple[int, ...], int]) -> int:
+                return abs(count_parameters(ResidualUNetPlusPlus(in_channels, 1, *candidate)) - aim)
+
+            widths, blocks = min(candidates, key=distance)
+        super().__init__(in_channels, widths, blocks)

@@ -1,0 +1,172 @@
+"""The two coarse-to-fine cascades of the paper: DBAC for sensitivity, DDMAC for precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from .blocks import DEFAULT_CHANNELS, Head, pad_to_multiple
+from .unet import ResidualUNet
+from .unet_plus_plus import ResidualUNetPlusPlus
+
+__all__ = ["DBAC", "DDMAC"]
+
+
+class _Cascade(nn.Module):
+    """What both cascades share: U-Net, attention, U-Net++, and the shortcuts from the first to the second.
+
+    Subclasses say what the second subnetwork sees.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        attended_channels: int,
+        channels: Sequence[int],
+        refine_channels: Sequence[int] | None,
+        blocks_per_node: int,
+        refine_blocks_per_node: int | None,
+        shortcut_levels: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.coarse = ResidualUNet(in_channels, 1, channels, blocks_per_node)
+        self.refine = ResidualUNetPlusPlus(
+            attended_channels,
+            1,
+            channels if refine_channels is None else refine_channels,
+            blocks_per_node if refine_blocks_per_node is None else refine_blocks_per_node,
+            {level: channels[level] for level in shortcut_levels},
+        )
+        # a level without decoder in the first subnetwork has no decoder features to carry over
+        if max(shortcut_levels, default=0) > len(channels) - 2:
+            raise ValueError(f"shortcuts start at levels 0 to {len(channels) - 2}, got levels {list(shortcut_levels)}")
+        self.stride = max(self.coarse.stride, self.refine.stride)
+
+    def _refined(self, attended: torch.Tensor, decoded: list[torch.Tensor]) -> torch.Tensor:
+        shortcuts: list[torch.Tensor] = []
+        for level in self.refine.shortcut_levels:
+            shortcuts.append(decoded[level])
+        return self.refine.head(self.refine.refine(attended, shortcuts))
+
+    def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        raise NotImplementedError
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        stages = self.stages(image)
+        if not torch.jit.is_scripting():
+            if self.training:
+                return stages
+        return torch.sigmoid(stages["mask"])
+
+
+class DBAC(_Cascade):
+    """Deep binary attention cascade: U-Net, ReLU attention, U-Net++.
+
+    The first subnetwork gives W, trained against the mask: positive on vessels, negative beside them. The second sees
+    M = I × P (2) with P = max(0, W) (1), and through the shortcuts the first decoder's feature maps.
+
+    Args:
+        in_channels: channels of the image I.
+        channels: width of each level of both subnetworks, from highest to lowest resolution.
+        refine_channels: widths of the second subnetwork where they differ.
+        blocks_per_node: residual blocks at each node of both subnetworks.
+        refine_blocks_per_node: those of the second subnetwork where they differ.
+        shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's.
+
+    Shape:
+        Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In training, a dictionary of logits
+        ``[B, 1, H, W]``: ``attention`` (W) and ``mask``. In evaluation, the probability L, ``[B, 1, H, W]``.
+
+    Raises:
+        ValueError: channels, blocks or shortcut levels that make no network.
+
+    Source: the paper, section II-B1, equations (1) and (2), Fig. 3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        channels: Sequence[int] = DEFAULT_CHANNELS,
+        refine_channels: Sequence[int] | None = None,
+        blocks_per_node: int = 1,
+        refine_blocks_per_node: int | None = None,
+        shortcut_levels: Sequence[int] = (0, 1),
+    ) -> None:
+        super().__init__(
+            in_channels,
+            in_channels,
+            channels,
+            refine_channels,
+            blocks_per_node,
+            refine_blocks_per_node,
+            shortcut_levels,
+        )
+
+    def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Logits of both subnetworks: ``attention`` (W) and ``mask``."""
+        padded = pad_to_multiple(image, self.stride)
+        decoded = self.coarse.decode(padded)
+        w = self.coarse.head(decoded[0])
+        p = torch.relu(w)  # (1)
+        m = padded * p  # (2)
+        mask = self._refined(m, decoded)
+        height, width = image.shape[-2], image.shape[-1]
+        return {"attention": w[..., :height, :width], "mask": mask[..., :height, :width]}
+
+
+class DDMAC(_Cascade):
+    """Deep distance map attention cascade: distance-map regression and softmax attention, U-Net++.
+
+    The first subnetwork has two heads: Q, regressed to the dilated probability map D (3–5), and a softmax attention of
+    three channels, W (6). The second sees M' = concatenate(W', Q) (8) with W' = W × I (7), and through the shortcuts
+    the first decoder's feature maps.
+
+    Args:
+        in_channels: channels of the image I, one or three.
+        channels: width of each level of both subnetworks, from highest to lowest resolution.
+        refine_channels: widths of the second subnetwork where they differ.
+        blocks_per_node: residual blocks at each node of both subnetworks.
+        refine_blocks_per_node: those of the second subnetwork where they differ.
+        shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's.
+
+    Shape:
+        Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In training, a dictionary of unbounded
+        ``[B, 1, H, W]``: ``distance`` (Q) and the logits ``mask``. In evaluation, the probability N, ``[B, 1, H, W]``.
+
+    Raises:
+        ValueError: an image that has neither one nor three channels; channels, blocks or shortcut levels that make no
+            network.
+
+    Source: the paper, section II-B2, equations (3) to (8), Fig. 4.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        channels: Sequence[int] = DEFAULT_CHANNELS,
+        refine_channels: Sequence[int] | None = None,
+        blocks_per_node: int = 1,
+        refine_blocks_per_node: int | None = None,
+        shortcut_levels: Sequence[int] = (0, 1),
+    ) -> None:
+        if in_channels not in (1, 3):
+            raise ValueError(
+                f"W' = W × I (7) has three channels, so the image must have one or three, got {in_channels}"
+            )
+        super().__init__(
+            in_channels, 4, channels, refine_channels, blocks_per_node, refine_blocks_per_node, shortcut_levels
+        )
+        self.attention = Head(channels[0], 3)
+
+    def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Outputs of both subnetworks: ``distance`` (Q) and the logits ``mask``."""
+        padded = pad_to_multiple(image, self.stride)
+        decoded = self.coarse.decode(padded)
+        q = self.coarse.head(decoded[0])
+        w = torch.softmax(self.attention(decoded[0]), 1)  # (6)
+        attended = w * padded  # (7)
+        mask = self._refined(torch.cat([attended, q], 1), decoded)  # (8)
+        height, width = image.shape[-2], image.shape[-1]
+        return {"distance": q[..., :height, :width], "mask": mask[..., :height, :width]}

@@ -1,0 +1,104 @@
+"""Decision fusion: both cascades as one network that gives one probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .blocks import DEFAULT_CHANNELS
+from .cascades import DBAC, DDMAC
+
+__all__ = ["CascadeEnsemble"]
+
+
+class CascadeEnsemble(nn.Module):
+    """Both cascades and the fusion of their probabilities.
+
+    S = (L + N) / 2 (9) or S = max(L, N) (10), where L is DBAC's probability and N is DDMAC's. Each cascade sees the
+    image at a scale of its own; its output is brought back to the image's size before the fusion.
+
+    Args:
+        in_channels: channels of the image, one or three.
+        channels: width of each level of all four subnetworks, from highest to lowest resolution.
+        refine_channels: widths of the second subnetworks where they differ.
+        blocks_per_node: residual blocks at each node.
+        refine_blocks_per_node: those of the second subnetworks where they differ.
+        shortcut_levels: levels of the shortcuts from each first to each second decoder.
+        dbac_scale: factor by which the image is resampled for DBAC, 2 in the paper's best row.
+        ddmac_scale: the same for DDMAC.
+        fusion: "average" (9) or "maximum" (10).
+
+    Shape:
+        Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In evaluation, the probability S,
+        ``[B, 1, H, W]``. In training, a dictionary of the stages of both cascades, ``[B, 1, H, W]`` each:
+        ``dbac.attention``, ``dbac.mask``, ``ddmac.distance``, ``ddmac.mask``.
+
+    Raises:
+        ValueError: a fusion of another name, a scale that is not positive, or what the cascades refuse.
+
+    Source: the paper, section II-C, equations (9) and (10), Table III.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        channels: Sequence[int] = DEFAULT_CHANNELS,
+        refine_channels: Sequence[int] | None = None,
+        blocks_per_node: int = 1,
+        refine_blocks_per_node: int | None = None,
+        shortcut_levels: Sequence[int] = (0, 1),
+        dbac_scale: float = 2.0,
+        ddmac_scale: float = 1.0,
+        fusion: str = "average",
+    ) -> None:
+        super().__init__()
+        if fusion not in ("average", "maximum"):
+            raise ValueError(f"fusion must be 'average' (9) or 'maximum' (10), got {fusion!r}")
+        if min(dbac_scale, ddmac_scale) <= 0:
+            raise ValueError(f"scales must be positive, got {dbac_scale} and {ddmac_scale}")
+        options = (in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node, shortcut_levels)
+        self.dbac = DBAC(*options)
+        self.ddmac = DDMAC(*options)
+        self.dbac_scale = float(dbac_scale)
+        self.ddmac_scale = float(ddmac_scale)
+        self.fusion = fusion
+
+    def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Outputs of all four subnetworks, named ``cascade.stage``, at the image's size."""
+        outputs: dict[str, torch.Tensor] = {}
+        for stage, output in self.dbac.stages(_resample(image, self.dbac_scale)).items():
+            outputs["dbac." + stage] = _resize(output, image)
+        for stage, output in self.ddmac.stages(_resample(image, self.ddmac_scale)).items():
+            outputs["ddmac." + stage] = _resize(output, image)
+        return outputs
+
+    def probabilities(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """L and N, the probabilities of DBAC and DDMAC, each ``[B, 1, H, W]``."""
+        stages = self.stages(image)
+        return torch.sigmoid(stages["dbac.mask"]), torch.sigmoid(stages["ddmac.mask"])
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():
+            if self.training:
+                return self.stages(image)
+        dbac, ddmac = self.probabilities(image)
+        if self.fusion == "maximum":
+            return torch.maximum(dbac, ddmac)  # (10)
+        return (dbac + ddmac) / 2  # (9)
+
+
+def _resample(image: torch.Tensor, scale: float) -> torch.Tensor:
+    if scale == 1.0:
+        return image
+    # TorchScript's round gives a float
+    size = [max(1, int(round(side * scale))) for side in image.shape[-2:]]
+    return F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=scale < 1.0)
+
+
+def _resize(output: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    if output.shape[-2:] == image.shape[-2:]:
+        return output
+    return F.interpolate(output, size=image.shape[-2:], mode="bilinear", align_corners=False)
