@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import imagecodecs
 import nibabel
 import numpy as np
 import oiffile
@@ -97,6 +99,15 @@ def test_other_programs_read_the_same_axes_scale_and_values(tmp_path):
         assert tiff.pages[0].get_resolution("micrometer") == (4, 2)
     np.testing.assert_array_equal(open_image(tmp_path / "a.tif", channel="dapi").array(), array[0])
     np.testing.assert_array_equal(open_image(tmp_path / "a.tif", channel="µ & <gfp>").array(), array[1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (3, 1, 7), (3, 5, 1), (3, 1, 1)])
+def test_images_of_one_row_column_or_pixel_keep_their_shape(tmp_path, shape):
+    array = values(shape)
+    write_ome_tiff(tmp_path / "a.tif", array, "ZYX"[-len(shape) :])
+    tifffile.imwrite(tmp_path / "b.tif", array, photometric="minisblack", metadata=None)
+    for name in ("a.tif", "b.tif"):
+        np.testing.assert_array_equal(open_image(tmp_path / name).array(), array, strict=True)
 
 
 def test_unknown_spacing_stays_unknown(tmp_path):
@@ -259,7 +270,7 @@ def test_every_declared_order_gives_the_same_stack(tmp_path, axes):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, stored, ome=True, metadata={"axes": axes})
     np.testing.assert_array_equal(open_image(path, time=1, channel=2).array(), array[1, :, 2])
-    assert "2 times (0, 1)" in refusal(path, channel=0)
+    assert "2 times (0, 1); choose one with --time" in refusal(path, channel=0)
     assert "3 channels (0, 1, 2); choose one with --channel" in refusal(path, time=0)
     assert "no channel 3" in refusal(path, time=0, channel=3)
     assert "no channel -1" in refusal(path, time=0, channel=-1)
@@ -307,6 +318,31 @@ def test_an_axis_of_unknown_meaning_must_be_stated(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack")
     assert "--axes" in refusal(tmp_path / "a.tif")
     np.testing.assert_array_equal(open_image(tmp_path / "a.tif", axes="CZYX", channel=1).array(), array[1])
+
+
+def test_time_points_that_may_be_slices_are_refused_with_both_ways_out(tmp_path):
+    """Fiji calls the pages of an undeclared stack time points as often as slices."""
+    array = values((4, 2, 5, 7))
+    tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, metadata={"axes": "TCYX"})
+    assert "choose one with --time, or say --axes ZCYX if they are slices" in refusal(tmp_path / "a.tif", channel=1)
+    np.testing.assert_array_equal(open_image(tmp_path / "a.tif", axes="ZCYX", channel=1).array(), array[:, 1])
+    np.testing.assert_array_equal(open_image(tmp_path / "a.tif", time=2, channel=1).array(), array[2, 1])
+
+
+def test_smaller_copies_of_a_pyramid_are_no_slices(tmp_path):
+    array = values((4, 32, 48))
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tiff:
+        tiff.write(array, subifds=1, metadata={"axes": "ZYX"}, tile=(16, 16))
+        tiff.write(array[:, ::2, ::2], subfiletype=1, tile=(16, 16))
+    np.testing.assert_array_equal(open_image(tmp_path / "a.ome.tif").array(), array)
+
+
+def test_threads_may_share_an_image(tmp_path):
+    array = values((40, 30, 50))
+    write_ome_tiff(tmp_path / "a.tif", array, "ZYX")
+    image = open_image(tmp_path / "a.tif")
+    with ThreadPoolExecutor(8) as pool:
+        np.testing.assert_array_equal(list(pool.map(image.plane, range(40))), array)
 
 
 # colours
@@ -365,6 +401,21 @@ def test_png_values_are_kept(tmp_path, dtype):
     image = open_image(tmp_path / "a.png")
     np.testing.assert_array_equal(image.array(), array)
     assert image.dtype == image.array().dtype == dtype
+
+
+def test_png_colours_of_16_bit_are_not_cut_to_8(tmp_path):
+    array = values((5, 7, 3))
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(array))
+    np.testing.assert_array_equal(open_image(tmp_path / "a.png", channel="blue").array(), array[..., 2])
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(np.dstack([array[..., 0]] * 3)))
+    np.testing.assert_array_equal(open_image(tmp_path / "a.png").array(), array[..., 0])
+
+
+def test_colours_in_ome_tiff_are_one_channel_of_three_samples(tmp_path):
+    array = values((4, 5, 7, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", array, ome=True, photometric="rgb", metadata={"axes": "ZYXS"})
+    np.testing.assert_array_equal(open_image(tmp_path / "a.ome.tif", channel="red").array(), array[..., 0])
+    assert "red, green or blue" in refusal(tmp_path / "a.ome.tif")
 
 
 def test_a_palette_is_read_as_the_colours_it_means(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -79,6 +80,7 @@ class Image:
         self._recording = recording
         self._index = dict(index)
         self._sample = sample
+        self._lock = Lock()
         self.path = recording.path
         self.axes = axes
         self.shape = tuple(recording.size[axis] for axis in axes)
@@ -106,9 +108,12 @@ class Image:
             raise IndexError(f"slice {z} of {len(self)}")
         where = f"slice {z + 1} of {len(self)}" if len(self) > 1 else "the image"
         try:
-            plane = self._recording.read({**self._index, "Z": z} if self.axes == "ZYX" else self._index)
+            with self._lock:  # one file handle serves all threads
+                plane = self._recording.read({**self._index, "Z": z} if self.axes == "ZYX" else self._index)
         except InputError:
             raise
+        except MemoryError as error:
+            raise InputError(self.path, f"{where} does not fit into memory", "cut it into smaller ones") from error
         except Exception as error:  # decoders raise whatever their libraries do
             raise InputError(
                 self.path, f"{where} cannot be read ({first_line(error)})", "the file is damaged; get another copy"
@@ -171,6 +176,13 @@ def choose(
         raise InputError(path, f"holds no planes of rows and columns (axes {recording.axes})", "state them with --axes")
     coloured = size.get("S", 1) > 1 and size.get("C", 1) == 1  # then --channel means the colour
     wanted = {"C": None if coloured else channel, "T": time}
+    if time is None and size.get("T", 1) > 1 and size.get("Z", 1) == 1:
+        slices = "".join(axis for axis in recording.axes if size[axis] > 1 or axis in "YX").replace("T", "Z")
+        raise InputError(
+            path,
+            f"has {size['T']} times (0 to {size['T'] - 1}) and no slices",
+            f"choose one with --time, or say --axes {slices} if they are slices",
+        )
     # an axis that is absent counts one: an index beyond it is refused all the same
     index = {
         axis: _pick(path, _OPTIONS[axis], size.get(axis, 1), recording.channels if axis == "C" else (), wanted[axis])

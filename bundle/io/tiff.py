@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from .remarks import remark
 from .spacing import to_micrometres
 
 _AGAIN = "get another copy"
+_checked_here: ContextVar[bool] = ContextVar("checked_here", default=False)
+tifffile.logger().addFilter(lambda _record: not _checked_here.get())
 _UNKNOWN = "IQ"  # tifffile's letters for an axis of which the file says nothing
 
 
@@ -53,12 +56,11 @@ def check_whole(path: Path, tiff: tifffile.TiffFile) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence tifffile's log: what it would report and read on from is checked here and refused."""
-    log = tifffile.logger()
-    before, log.disabled = log.disabled, True
+    token = _checked_here.set(True)
     try:
         yield
     finally:
-        log.disabled = before
+        _checked_here.reset(token)
 
 
 def _recordings(path: Path, tiff: tifffile.TiffFile) -> list[Recording]:
@@ -70,20 +72,22 @@ def _recordings(path: Path, tiff: tifffile.TiffFile) -> list[Recording]:
     series = [s for s in every if not s.keyframe.is_reduced] or every
     for one in series:
         _check_pages(path, one)
-    if series[0].kind == "ome":
+    if ome is not None and series[0].kind == "ome":
         if len(ome.images) != len(series):
             raise InputError(path, f"describes {len(ome.images)} images, of which {len(series)} are found", _AGAIN)
         return [
             _recording(path, one, image.spacing, image.channels, image.name)
             for one, image in zip(series, ome.images, strict=True)
         ]
+    if len(series) > 1 and series[0].kind == "generic":
+        listed = ", ".join(f"{len(s)} of {_page_type(s.keyframe)}" for s in series)
+        raise InputError(
+            path, f"holds pages of different sizes or types: {listed}", "save each kind in a file of its own"
+        )
     if tiff.is_imagej:
         return [_imagej(path, tiff, series[0])]
     if tiff.is_lsm:
         return [_lsm(path, tiff, one) for one in series]
-    if len({s.shape[-2:] for s in series}) > 1:
-        listed = ", ".join(f"{len(s)} of {' × '.join(map(str, s.keyframe.shape))}" for s in series)
-        raise InputError(path, f"holds pages of different sizes: {listed}", "save each size in a file of its own")
     return [_recording(path, one, name=one.name) for one in series]
 
 
@@ -130,10 +134,15 @@ def _check_pages(path: Path, series: tifffile.TiffPageSeries) -> None:
         with _opened(handle):  # frames are taken for pages like the first until their own tags are read
             own = page.aspage()
         if own.shape != key.shape or own.dtype != key.dtype:
-            sizes = [f"{' × '.join(map(str, p.shape))} {p.dtype}" for p in (own, key)]
             raise InputError(
-                path, f"changes in mid-stack: plane {number} is {sizes[0]}, the first is {sizes[1]}", "split the file"
+                path,
+                f"changes in mid-stack: plane {number} is {_page_type(own)}, the first is {_page_type(key)}",
+                "save each kind in a file of its own",
             )
+
+
+def _page_type(page: tifffile.TiffPage) -> str:
+    return f"{' × '.join(map(str, page.shape))} {page.dtype}"
 
 
 def _recording(
