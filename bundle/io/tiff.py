@@ -154,7 +154,8 @@ def _recording(
 ) -> Recording:
     axes, undeclared = _known_axes(series.axes, series.shape)
     # the trailing axes lie within a page: rows, columns, samples, in some formats channels
-    split = next(k for k in reversed(range(len(axes) + 1)) if prod(series.shape[k:]) == prod(series.keyframe.shape))
+    within = min(axes.index(axis) for axis in "YXS" if axis in axes)
+    split = next(k for k in range(within, -1, -1) if prod(series.shape[k:]) == prod(series.keyframe.shape))
     outer, inner = axes[:split], axes[split:]
 
     def read(index: Mapping[str, int]) -> np.ndarray:
