@@ -79,7 +79,7 @@ def expose(
 
 def _blur(volume: np.ndarray, axial: float, lateral: float, spacing: tuple[float, float, float]) -> np.ndarray:
     sigma = np.array([axial, lateral, lateral]) / spacing
-    return ndimage.gaussian_filter(volume, sigma, mode="nearest", truncate=3.0, output=np.float32)
+    return ndimage.gaussian_filter(volume, sigma, mode="nearest", truncate=4.0, output=np.float32)
 
 
 def digitize(microscope: Microscope, light: np.ndarray) -> np.ndarray:
@@ -114,3 +114,19 @@ def detect(microscope: Microscope, light: np.ndarray, rng: np.random.Generator) 
         numbers = digitize(microscope, counts / np.float32(microscope.photons))
         out[:] = np.clip(np.rint(numbers), 0, 2**microscope.bits - 1)
     return stack
+
+
+def depth_of_focus(in_focus: np.ndarray, mask: np.ndarray, step: float) -> np.ndarray:
+    """Where in depth the vessel that is seen at each pixel lies.
+
+    Args:
+        in_focus: the light in focus, before noise, `[Z, Y, X]`.
+        mask: the vessels, `[Z, Y, X]`, bool.
+        step: µm between slices.
+
+    Returns:
+        µm from the first slice to the vessels' voxel with the most light of the pixel's column, the shallower of
+        equals; NaN where there is no vessel, `[Y, X]`, float32.
+    """
+    slices = np.where(mask, in_focus, -np.inf).argmax(axis=0)
+    return np.where(mask.any(axis=0), slices * step, np.nan).astype(np.float32)

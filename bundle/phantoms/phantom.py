@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from .graph import VascularGraph
-from .microscope import Microscope, detect, digitize, expose
+from .microscope import Microscope, depth_of_focus, detect, digitize, expose
 from .network import grow_network
 from .rendering import add_blobs, emit, stain_vessels, tube_field
 
@@ -87,7 +87,7 @@ def make_phantom(
         tortuosity=specimen["tortuosity"],
         flatness=specimen["flatness"],
     )
-    field = tube_field(graph, shape, spacing, reach=1.5)
+    field = tube_field(graph, shape, spacing, reach=max(specimen["wall"], min(spacing)))
     emission = emit(
         field,
         stain_vessels(graph, specimen["unevenness"], stain),
@@ -104,7 +104,7 @@ def make_phantom(
         stack=detect(microscope, light, count),
         spacing=spacing,
         mask=mask,
-        depth=_depth_of_focus(in_focus, mask, spacing[0]),
+        depth=depth_of_focus(in_focus, mask, spacing[0]),
         focus=digitize(microscope, in_focus.max(axis=0)),
         graph=graph,
         settings={
@@ -199,8 +199,3 @@ def _tissue(
         background, spacing, graph.nodes[leaks], rng.uniform(10, 35, len(leaks)), rng.uniform(0.05, 0.3, len(leaks))
     )
     return background
-
-
-def _depth_of_focus(in_focus: np.ndarray, mask: np.ndarray, step: float) -> np.ndarray:
-    slices = np.where(mask, in_focus, -np.inf).argmax(axis=0)
-    return np.where(mask.any(axis=0), slices * step, np.nan).astype(np.float32)
