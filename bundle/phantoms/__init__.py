@@ -1,5 +1,7 @@
 """Synthetic confocal stacks of vascular networks, with exact truth."""
 
+from .curves import curve_vessels, part_vessels, vary_radius
+from .flow import conserved_flow, murray_radius
 from .graph import VascularGraph
 from .microscope import Microscope, depth_of_focus, detect, digitize, expose
 from .network import grow_network
@@ -14,6 +16,8 @@ __all__ = [
     "TubeField",
     "VascularGraph",
     "add_blobs",
+    "conserved_flow",
+    "curve_vessels",
     "depth_of_focus",
     "detect",
     "digitize",
@@ -21,6 +25,9 @@ __all__ = [
     "expose",
     "grow_network",
     "make_phantom",
+    "murray_radius",
+    "part_vessels",
     "stain_vessels",
     "tube_field",
+    "vary_radius",
 ]

@@ -1,9 +1,7 @@
 """Growth of a vascular network: a mesh of capillaries between arterioles and venules.
 
-The radii obey Murray's law, r0³ = r1³ + r2³, at every branch point (C. D. Murray, The physiological principle of
-minimum work, PNAS 12:207, 1926, doi:10.1073/pnas.12.3.207). In a network with loops this is a law of conservation: r³
-is proportional to the flow, and what flows into a branch point flows out of it. So a flow is sought that is conserved
-everywhere and within the vessels' range of calibres, and the radii follow from it.
+Branch points are scattered and joined by capillaries; trunks are laid through them and branched towards them; the
+flow through it all gives the radii; last, the straight vessels are curved.
 """
 
 from __future__ import annotations
@@ -13,9 +11,10 @@ from collections import deque
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
+from .curves import curve_vessels, part_vessels, vary_radius
+from .flow import conserved_flow, murray_radius
 from .graph import VascularGraph
 
 MAX_DEGREE = 3
@@ -123,11 +122,10 @@ def grow_network(
         _plant_tree(sketch, capillaries, kind, (radius / capillary_radius) ** 3, line, pitch, rng)
     _close_loops(sketch, pairs, capillaries, extent, pitch)
     nodes, edges, flows, kinds = _solve_flow(sketch, rng)
-    radii = capillary_radius * np.cbrt(flows)
-    paths = _curve(nodes, edges, flows, tortuosity, rng)
-    return VascularGraph(
-        nodes, edges, radii, kinds, paths, [_undulate(r, p, rng) for r, p in zip(radii, paths, strict=True)]
-    )
+    radii = murray_radius(flows, capillary_radius)
+    paths = curve_vessels(nodes, edges, flows, tortuosity, rng)
+    path_radii = [vary_radius(radius, len(path), rng) for radius, path in zip(radii, paths, strict=True)]
+    return VascularGraph(nodes, edges, radii, kinds, part_vessels(paths, path_radii, edges), path_radii)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
@@ -271,7 +269,8 @@ def _solve_flow(sketch: _Sketch, rng: np.random.Generator) -> tuple[np.ndarray, 
         kinds = [kind for kind, _, _ in sketch.vessels.values()]
         low, high = np.array([(low, high) for _, low, high in sketch.vessels.values()]).T
         capillary = np.array([kind == "capillary" for kind in kinds])
-        flow = _conserved_flow(edges, low, high, capillary, sketch.cut_ends, len(sketch.nodes), rng)
+        start = np.where(capillary, rng.choice([-1.0, 1.0], len(edges)), low)
+        flow = conserved_flow(edges, np.array(sorted(sketch.cut_ends)), start, low, high, capillary)
         weak = np.flatnonzero(np.where(capillary, np.abs(flow), flow) < WEAKEST_FLOW)
         if not len(weak):
             break
@@ -293,75 +292,3 @@ def _keep_largest(sketch: _Sketch) -> None:
     largest = open_parts[size[open_parts].argmax()]
     for a, b in edges[part[edges[:, 0]] != largest].tolist():
         sketch.cut(a, b)
-
-
-def _conserved_flow(
-    edges: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    reversible: np.ndarray,
-    cut_ends: set[int],
-    count: int,
-    rng: np.random.Generator,
-    rounds: int = 60,
-) -> np.ndarray:
-    """Alternate projections on the vessels' ranges and on conservation at the nodes; conservation has the last word."""
-    e = np.arange(len(edges))
-    signs = np.concatenate([-np.ones(len(edges)), np.ones(len(edges))])
-    incidence = sparse.csr_matrix((signs, (edges.T.ravel(), np.concatenate([e, e]))), shape=(count, len(edges)))
-    inner = np.setdiff1d(np.unique(edges), np.array(sorted(cut_ends), dtype=int))
-    incidence = incidence[inner]
-    solve = splu((incidence @ incidence.T).tocsc()).solve
-    flow = np.where(reversible, rng.choice([-1.0, 1.0], len(edges)), low)
-    for _ in range(rounds):
-        sign = np.where(reversible & (flow < 0), -1.0, 1.0)
-        flow = sign * np.clip(sign * flow, low, high)
-        flow = flow - incidence.T @ solve(incidence @ flow)
-    return flow - incidence.T @ solve(incidence @ flow)
-
-
-def _curve(
-    nodes: np.ndarray, edges: np.ndarray, flows: np.ndarray, tortuosity: float, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Centre lines: cubic Hermite curves that pass a branch point along its stream, with smooth deviations added."""
-    chord = nodes[edges[:, 1]] - nodes[edges[:, 0]]
-    length = np.sqrt((chord**2).sum(1, keepdims=True))
-    chord_unit = chord / length
-    stream = np.zeros_like(nodes)
-    for end in (0, 1):
-        np.add.at(stream, edges[:, end], chord_unit * flows[:, None])
-    stream /= np.maximum(np.sqrt((stream**2).sum(1, keepdims=True)), 1e-9)
-    paths = []
-    for e, (a, b) in enumerate(edges):
-        points = max(int(np.ceil(length[e, 0] / 2.0)), 8)
-        t = np.linspace(0, 1, points + 1)[:, None]
-        leave, enter = (length[e] * (0.35 * chord_unit[e] + 0.65 * stream[n]) for n in (a, b))
-        path = (
-            (2 * t**3 - 3 * t**2 + 1) * nodes[a]
-            + (t**3 - 2 * t**2 + t) * leave
-            + (3 * t**2 - 2 * t**3) * nodes[b]
-            + (t**3 - t**2) * enter
-        )
-        sway = (
-            _sway(t, length[e, 0], rng) * tortuosity * length[e] / max(np.cbrt(flows[e]), 1)
-        )  # the large lie straight
-        sway -= (sway * chord_unit[e]).sum(1, keepdims=True) * chord_unit[e]
-        path = path + sway
-        path[0], path[-1] = nodes[a], nodes[b]
-        paths.append(path)
-    return paths
-
-
-def _sway(t: np.ndarray, length: float, rng: np.random.Generator) -> np.ndarray:
-    """A smooth random deviation that begins and ends at 0 without a kink, of about unit size, `[P, 3]`."""
-    waves = np.arange(1, max(int(length / 28), 1) + 1)
-    amplitude = rng.normal(0, 1, (len(waves), 3)) / waves[:, None] ** 1.6
-    shape = np.sin(np.pi * waves * t + rng.uniform(0, 2 * np.pi, len(waves)))
-    return np.sin(np.pi * t) ** 2 * (shape[:, :, None] * amplitude).sum(1)
-
-
-def _undulate(radius: float, path: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The radius along a vessel: a little wider here and narrower there, and as the law has it at both ends."""
-    t = np.linspace(0, 1, len(path))[:, None]
-    waves = _sway(t, 2.0 * len(path), rng)[:, 0]
-    return radius * (1 + 0.1 * min(1.0, 3.0 / radius) * np.clip(waves, -2, 2))
