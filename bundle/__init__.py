@@ -7,4 +7,18 @@ synthetic ones, ``transforms`` changes arrays, ``networks`` and ``losses`` hold 
 after it.
 """
 
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
 __version__ = "0.1.0"
+
+_ROOMS = ("data", "engines", "io", "losses", "metrics", "networks", "phantoms", "pictures", "transforms")
+
+
+def __getattr__(name: str) -> ModuleType:
+    # configs say `$import bundle` and then `$bundle.data.…`; the command line wants no room it does not enter
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

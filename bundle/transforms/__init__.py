@@ -18,11 +18,14 @@ from .contrast import (
     LinearContrastd,
 )
 from .focus import FuseFocus, FuseFocusd
+from .labels import BinaryLabel, BinaryLabeld
 from .targets import DilatedProbabilityMap, DilatedProbabilityMapd
 
 __all__ = [
     "AdaptiveHistogramEqualization",
     "AdaptiveHistogramEqualizationd",
+    "BinaryLabel",
+    "BinaryLabeld",
     "CloseGaps",
     "CloseGapsd",
     "DilatedProbabilityMap",

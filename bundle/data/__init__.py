@@ -1,0 +1,6 @@
+"""Which images belong together, and how often each is seen: datasets for training, validation and inference."""
+
+from .crops import CropDataset, CropSampler
+from .listing import labelled_images
+
+__all__ = ["CropDataset", "CropSampler", "labelled_images"]

@@ -1,0 +1,103 @@
+"""The labelled images of a dataset, by folder, split file or datalist."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+
+from ..errors import InputError
+from ..io import image_name, list_images
+
+__all__ = ["labelled_images"]
+
+SPLITS = ("train", "val", "test")
+VALIDATION_SHARE = 0.2
+# what datalists call the three, as MONAI's decathlon layout does
+DATALIST_SECTIONS = {"train": ("train", "training"), "val": ("val", "validation"), "test": ("test", "testing")}
+
+
+def labelled_images(
+    dataset_dir: str | Path, split: str, datalist: str | Path | None = None, seed: int = 0
+) -> list[dict[str, str]]:
+    """Pairs of image and mask.
+
+    A dataset folder is ``images/`` and ``masks/`` matched by file stem, with an optional ``split.csv`` that has the
+    columns ``stem`` and ``split``; without one, a fifth of the images, drawn with the seed, validates and the rest
+    trains.
+
+    Args:
+        dataset_dir: the dataset folder, or the folder that a datalist's relative paths start from.
+        split: "train", "val" or "test".
+        datalist: JSON with a list of ``{"image": …, "label": …}`` under "training", "validation" or "test".
+        seed: of the draw where nothing else splits the images.
+
+    Returns:
+        ``{"image": path, "label": path}`` for each pair, sorted by stem; in the datalist's order with a datalist.
+
+    Raises:
+        InputError: no folder, no image, an image without mask, a stem that is listed but absent, an empty split.
+        ValueError: a split of another name.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    root = Path(dataset_dir)
+    if datalist is not None:
+        return _from_datalist(Path(datalist), root, split)
+    for folder in (root, root / "images", root / "masks"):
+        if not folder.is_dir():
+            raise InputError(folder, "no such folder", "a dataset folder holds images/ and masks/ matched by file stem")
+    images = {image_name(path): path for path in list_images([root / "images"])}
+    masks = {image_name(path).removesuffix("_mask"): path for path in list_images([root / "masks"])}
+    chosen = _split_stems(root, list(images), split, seed)
+    for stem in chosen:
+        if stem not in images:
+            raise InputError(root / "split.csv", f"lists {stem!r}, which images/ does not hold", "correct the file")
+        if stem not in masks:
+            raise InputError(images[stem], "has no mask of the same stem in masks/", "add it or remove the image")
+    if not chosen:
+        raise InputError(root, f"no image for the split {split!r}", "name some in split.csv, or choose another --split")
+    return [{"image": str(images[stem]), "label": str(masks[stem])} for stem in sorted(chosen)]
+
+
+def _split_stems(root: Path, stems: list[str], split: str, seed: int) -> list[str]:
+    table = root / "split.csv"
+    if table.exists():
+        with open(table, newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+        if not rows or not {"stem", "split"} <= set(rows[0]):
+            raise InputError(table, "has no columns 'stem' and 'split'", "add them, with train, val or test in 'split'")
+        for row in rows:
+            if row["split"] not in SPLITS:
+                raise InputError(table, f"puts {row['stem']!r} in {row['split']!r}", "write train, val or test")
+        return [row["stem"] for row in rows if row["split"] == split]
+    shuffled = sorted(stems)
+    random.Random(seed).shuffle(shuffled)
+    # one image of two at least validates, one trains
+    validating = min(max(1, round(VALIDATION_SHARE * len(stems))), len(stems) - 1)
+    return {"train": shuffled[validating:], "val": shuffled[:validating], "test": []}[split]
+
+
+def _from_datalist(path: Path, root: Path, split: str) -> list[dict[str, str]]:
+    try:
+        sections = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "check the name") from error
+    except ValueError as error:
+        raise InputError(
+            path, "is no JSON", "write {'training': [{'image': …, 'label': …}], 'validation': […]}"
+        ) from error
+    items = next((sections[name] for name in DATALIST_SECTIONS[split] if sections.get(name)), [])
+    if not items:
+        raise InputError(
+            path, f"has no images for the split {split!r}", f"list them under {DATALIST_SECTIONS[split][1]!r}"
+        )
+    pairs = [{key: str(root / item[key]) for key in ("image", "label") if key in item} for item in items]
+    for pair in pairs:
+        if set(pair) != {"image", "label"}:
+            raise InputError(path, f"has an entry without image and label: {pair}", "name both")
+        for file in pair.values():
+            if not Path(file).exists():
+                raise InputError(file, f"is named in {path} and does not exist", "check the datalist")
+    return pairs

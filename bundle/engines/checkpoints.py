@@ -1,0 +1,174 @@
+"""Checkpoints from which a killed training goes on as if nothing had happened, and weights for everything else."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import pickle
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+from torch import distributed, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..errors import InputError
+from ..io import atomic
+
+__all__ = ["ResumableCheckpoint", "load_weights"]
+
+logger = logging.getLogger(__name__)
+
+
+class ResumableCheckpoint:
+    """Write ``last.pt`` after every epoch and ``best.pt`` whenever validation improves; go on from ``last.pt``.
+
+    Both are dictionaries that load with ``weights_only=True`` and whose ``model`` is the network's state. ``last.pt``
+    also holds what the next epoch depends on: optimiser, schedule, epoch, best score. Crops depend on the seed and
+    their number alone (:class:`bundle.data.CropDataset`), so that no generator's state is needed. ``curves.csv`` beside
+    the checkpoints' folder holds loss, learning rate and validation metrics of each epoch.
+
+    Attach it after all handlers that an epoch's end sets off, validation above all.
+
+    Args:
+        output_dir: the training's output folder; checkpoints go to ``checkpoints`` in it.
+        network: whose parameters are saved, not wrapped for several processes.
+        optimizer: its optimiser.
+        lr_scheduler: its schedule.
+        evaluator: the validation engine, whose ``state.metrics`` decide which epoch is best.
+        key_metric: the metric that decides, larger being better.
+
+    Raises:
+        InputError: ``last.pt`` is damaged or was written by a training of other size or length, or no room is left.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        network: nn.Module,
+        optimizer: Optimizer,
+        lr_scheduler: LRScheduler,
+        evaluator: Engine,
+        key_metric: str = "dice",
+    ) -> None:
+        self.folder = Path(output_dir) / "checkpoints"
+        self.curves = Path(output_dir) / "curves.csv"
+        self.network = network
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.evaluator = evaluator
+        self.key_metric = key_metric
+        self.best = {"epoch": 0, "score": -math.inf}
+        self.history: list[dict[str, float]] = []
+        self.losses: list[float] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.STARTED, self.resume)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.note_loss)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+
+    def resume(self, engine: Engine) -> None:
+        """Take up the state of ``last.pt``, if there is one."""
+        path = self.folder / "last.pt"
+        if not path.exists():
+            return
+        checkpoint = _load(path)
+        remedy = "go on with the settings it was made with, or choose another output_dir"
+        if checkpoint.get("max_epochs") != engine.state.max_epochs:
+            raise InputError(
+                path, f"is of {checkpoint.get('max_epochs')} epochs, not of {engine.state.max_epochs}", remedy
+            )
+        _load_state(self.network, checkpoint["model"], path, remedy)
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.lr_scheduler.load_state_dict(checkpoint["lr_scheduler"])
+        self.best = checkpoint["best"]
+        self.history = checkpoint["history"]
+        engine.state.epoch = checkpoint["epoch"]
+        engine.state.iteration = checkpoint["iteration"]
+        logger.info("going on after epoch %d of %d, from %s", engine.state.epoch, engine.state.max_epochs, path)
+
+    def note_loss(self, engine: Engine) -> None:
+        """Keep the loss of a step for the epoch's mean."""
+        self.losses.append(engine.state.output["loss"].item())
+
+    def save(self, engine: Engine) -> None:
+        """Write the checkpoints and the curves."""
+        metrics = dict(self.evaluator.state.metrics)
+        row = {"epoch": engine.state.epoch, "loss": sum(self.losses) / len(self.losses)}
+        self.losses.clear()
+        self.history.append({**row, "lr": float(self.optimizer.param_groups[0]["lr"]), **metrics})
+        score = metrics.get(self.key_metric, math.nan)
+        improved = score > self.best["score"]
+        if improved:
+            self.best = {"epoch": engine.state.epoch, "score": score}
+        if distributed.is_initialized() and distributed.get_rank() > 0:
+            return
+        model = self.network.state_dict()
+        if improved:
+            _write({"model": model, "epoch": engine.state.epoch, "metrics": metrics}, self.folder / "best.pt")
+        _write(
+            {
+                "model": model,
+                "optimizer": self.optimizer.state_dict(),
+                "lr_scheduler": self.lr_scheduler.state_dict(),
+                "epoch": engine.state.epoch,
+                "iteration": engine.state.iteration,
+                "max_epochs": engine.state.max_epochs,
+                "best": self.best,
+                "history": self.history,
+            },
+            self.folder / "last.pt",
+        )
+        with atomic(self.curves) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(self.history[-1]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.history)
+
+
+def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
+    """Load shipped weights or a checkpoint of a training into a network.
+
+    Args:
+        network: changed in place.
+        path: a state dictionary, or a dictionary whose ``model`` is one; half precision is widened.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: the file is missing, is no such file, or belongs to a network of other size.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file of weights", "give --weights, or put the shipped ones in models/")
+    checkpoint = _load(path)
+    state = checkpoint.get("model", checkpoint)
+    _load_state(network, state, path, "give weights of this network, or the network's own channels in the config")
+    return network
+
+
+def _load(path: Path) -> dict:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise InputError(path, "is not a file of weights, or is damaged", "give another, or train again") from error
+    if not isinstance(checkpoint, dict):
+        raise InputError(path, "holds no dictionary of weights", "save the network's state_dict")
+    return checkpoint
+
+
+def _load_state(network: nn.Module, state: dict, path: Path, remedy: str) -> None:
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise InputError(path, f"does not fit {type(network).__name__} ({first})", remedy) from error
+
+
+def _write(checkpoint: dict, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as partial:
+        torch.save(checkpoint, partial)

@@ -1,0 +1,67 @@
+"""Whole where it fits, in windows where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from monai.inferers import SlidingWindowInferer
+from torch.nn import functional as F
+
+__all__ = ["WholeOrWindowsInferer"]
+
+
+class WholeOrWindowsInferer(SlidingWindowInferer):
+    """Segment an image that fits as a whole, a larger one in overlapping windows with Gaussian weights.
+
+    Args:
+        window: side of a window, in pixels of the scaled image; a multiple of the network's stride.
+        overlap: share of a window that its neighbour covers as well.
+        whole_pixels: number of pixels up to which an image is segmented whole.
+        scale: factor by which the image is resampled before and the output after, so that vessels have the width in
+            pixels that the weights have seen.
+        device: where the output is put together; that of the image if None.
+
+    Raises:
+        ValueError: a scale that is not positive.
+    """
+
+    def __init__(
+        self,
+        window: int = 512,
+        overlap: float = 0.5,
+        whole_pixels: int = 2048 * 2048,
+        scale: float = 1.0,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__((window, window), overlap=overlap, mode="gaussian", padding_mode="replicate", device=device)
+        if not scale > 0:
+            raise ValueError(f"scale must be positive, got {scale}")
+        self.whole_pixels = whole_pixels
+        self.scale = scale
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
+    ) -> torch.Tensor:
+        """Segment.
+
+        Args:
+            inputs: ``[B, C, X, Y]``.
+            network: gives ``[B, K, X, Y]`` for any X and Y.
+            args: passed to the network.
+            kwargs: passed to the network.
+
+        Returns:
+            ``[B, K, X, Y]``.
+        """
+        size = inputs.shape[-2:]
+        if self.scale != 1.0:
+            inputs = F.interpolate(
+                inputs, scale_factor=self.scale, mode="bilinear", align_corners=False, antialias=self.scale < 1.0
+            )
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        fits = inputs.shape[-2] * inputs.shape[-1] <= self.whole_pixels
+        output = network(inputs, *args, **kwargs) if fits else super().__call__(inputs, network, *args, **kwargs)
+        if self.scale != 1.0:
+            output = F.interpolate(output, size=size, mode="bilinear", align_corners=False)
+        return output

@@ -1,0 +1,71 @@
+"""Scores of whole images during validation and evaluation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+from monai.utils import CommonKeys
+from torch import distributed
+
+from ..io import image_name
+from ..metrics import format_summary, score, summarize, write_scores, write_summary
+from ..pictures import error_overlay, write_png
+
+__all__ = ["VesselScores"]
+
+logger = logging.getLogger(__name__)
+
+
+class VesselScores:
+    """Score every image that an evaluator segments: the paper's metrics, clDice, Betti errors and HD95.
+
+    Their means over all images of all processes become ``evaluator.state.metrics``.
+
+    Args:
+        table: CSV to write, a row per image, with its summary beside it (``NAME_summary.csv``); none if None.
+        overlays: folder for a picture of true and false positives per image; none if None.
+
+    Raises:
+        InputError: an output cannot be written.
+    """
+
+    def __init__(self, table: str | Path | None = None, overlays: str | Path | None = None) -> None:
+        self.table = None if table is None else Path(table)
+        self.overlays = None if overlays is None else Path(overlays)
+        self.rows: list[dict[str, float | str]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator whose output holds the binary ``pred`` and the ``label`` of each image."""
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.rows.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.score)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.finish)
+
+    def score(self, engine: Engine) -> None:
+        """Score the images of the batch."""
+        for image in engine.state.output:
+            prediction, truth = (image[key][0].cpu().numpy().T for key in (CommonKeys.PRED, CommonKeys.LABEL))
+            name = image_name(image[CommonKeys.IMAGE].meta["filename_or_obj"])
+            self.rows.append({"image": name, **score(prediction, truth)})
+            if self.overlays is not None:
+                write_png(self.overlays / f"{name}.png", error_overlay(prediction, truth))
+
+    def finish(self, engine: Engine) -> None:
+        """Gather the scores, put their means in the engine's metrics, and write the table."""
+        rows = sorted(_gathered(self.rows), key=lambda row: row["image"])
+        engine.state.metrics.update({metric: summary.mean for metric, summary in summarize(rows).items()})
+        if self.table is None or (distributed.is_initialized() and distributed.get_rank() > 0):
+            return
+        write_scores(self.table, rows)
+        write_summary(self.table.with_name(f"{self.table.stem}_summary.csv"), rows)
+        logger.info("%d images scored, table in %s\n%s", len(rows), self.table, format_summary(rows))
+
+
+def _gathered(rows: Sequence[dict]) -> list[dict]:
+    if not distributed.is_initialized():
+        return list(rows)
+    parts: list[list[dict]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, list(rows))
+    return [row for part in parts for row in part]

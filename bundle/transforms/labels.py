@@ -1,0 +1,70 @@
+"""Masks as training takes them: binary, and of the image's size."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_to_dst_type
+
+from ..errors import InputError
+from .arrays import channels_first, source
+
+
+class BinaryLabel(Transform):
+    """Turn a mask of 0 and one other value into 0 and 1."""
+
+    backend = [TransformBackends.NUMPY]
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Binarise.
+
+        Args:
+            img: mask ``[C, X, Y]`` or ``[C, X, Y, Z]``: 0, and one value for vessels (1, 254 or 255, say).
+
+        Returns:
+            The same shape, float32, 0 and 1.
+
+        Raises:
+            InputError: if there are other values, as in an image taken for a mask.
+        """
+        mask = channels_first(img)
+        vessel = mask != 0
+        if vessel.any() and np.ptp(mask[vessel]) != 0:
+            values = ", ".join(f"{v:g}" for v in np.unique(mask)[:4])
+            raise InputError(source(img), f"is not a binary mask: it holds {values}, …", "give 0 and one other value")
+        return convert_to_dst_type(vessel, img, dtype=np.float32)[0]
+
+
+class BinaryLabeld(MapTransform):
+    """Dictionary twin of :class:`BinaryLabel`, which also compares the mask's size with the image's.
+
+    Args:
+        keys: the masks.
+        image_key: the image of the same item, already fused if it was a stack.
+        allow_missing_keys: whether a key may be absent.
+
+    Raises:
+        InputError: if image and mask differ in size.
+    """
+
+    backend = BinaryLabel.backend
+
+    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+        self.transform = BinaryLabel()
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            image, mask = out[self.image_key], out[key]
+            if image.shape[1:] != mask.shape[1:]:
+                sizes = [" × ".join(map(str, array.shape[1:])) for array in (mask, image)]
+                raise InputError(
+                    source(mask), f"has {sizes[0]} pixels, its image {source(image)} {sizes[1]}", "give a matching pair"
+                )
+            out[key] = self.transform(mask)
+        return out
