@@ -25,3 +25,13 @@ class InputError(ValueError):
 
     def __reduce__(self):
         return type(self), (self.path, self.problem, self.remedy)
+
+
+def input_error(exception: BaseException | None) -> InputError | None:
+    """Find the InputError that an exception was raised from.
+
+    MONAI wraps what a transform or a config's expression raises in a RuntimeError, sometimes in several.
+    """
+    while exception is not None and not isinstance(exception, InputError):
+        exception = exception.__cause__ or exception.__context__
+    return exception

@@ -1,6 +1,7 @@
 """Which images belong together, and how often each is seen: datasets for training, validation and inference."""
 
 from .crops import CropDataset, CropSampler
+from .inputs import InputDataset
 from .listing import labelled_images
 
-__all__ = ["CropDataset", "CropSampler", "labelled_images"]
+__all__ = ["CropDataset", "CropSampler", "InputDataset", "labelled_images"]

@@ -3,6 +3,7 @@
 from .batches import CascadeTargets
 from .checkpoints import ResumableCheckpoint, load_weights
 from .failures import show_input_errors
+from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
 from .inferers import WholeOrWindowsInferer
 from .logs import EpochLog
 from .scores import VesselScores
@@ -11,8 +12,11 @@ __all__ = [
     "CascadeTargets",
     "EpochLog",
     "ResumableCheckpoint",
+    "SegmentationEvaluator",
+    "SegmentationWriter",
     "VesselScores",
     "WholeOrWindowsInferer",
     "load_weights",
     "show_input_errors",
+    "unfinished",
 ]

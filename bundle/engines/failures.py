@@ -1,23 +1,13 @@
-"""Errors of input, found under the exceptions that libraries wrap around them."""
+"""How a program run by MONAI ends when an input is bad."""
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
 
-from ..errors import InputError
+from ..errors import input_error
 
-__all__ = ["input_error", "show_input_errors"]
-
-
-def input_error(exception: BaseException | None) -> InputError | None:
-    """Find the InputError that an exception was raised from.
-
-    MONAI wraps what a transform or a config's expression raises in a RuntimeError, sometimes in several.
-    """
-    while exception is not None and not isinstance(exception, InputError):
-        exception = exception.__cause__ or exception.__context__
-    return exception
+__all__ = ["show_input_errors"]
 
 
 def show_input_errors() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from monai.data import MetaTensor
 from monai.inferers import SlidingWindowInferer
+from monai.utils import convert_to_dst_type
 from torch.nn import functional as F
 
 __all__ = ["WholeOrWindowsInferer"]
@@ -46,14 +48,24 @@ class WholeOrWindowsInferer(SlidingWindowInferer):
         """Segment.
 
         Args:
-            inputs: ``[B, C, X, Y]``.
+            inputs: ``[B, C, X, Y]``, or ``[B, C, X, Y, Z]``, whose slices are segmented one by one.
             network: gives ``[B, K, X, Y]`` for any X and Y.
             args: passed to the network.
             kwargs: passed to the network.
 
         Returns:
-            ``[B, K, X, Y]``.
+            ``[B, K, X, Y]`` or ``[B, K, X, Y, Z]``, with the metadata of ``inputs``.
         """
+        image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs  # metadata slow every operation down
+        if image.ndim == 5:
+            output = torch.stack([self._segment(plane, network, *args, **kwargs) for plane in image.unbind(-1)], -1)
+        else:
+            output = self._segment(image, network, *args, **kwargs)
+        return convert_to_dst_type(output, inputs)[0]
+
+    def _segment(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
+    ) -> torch.Tensor:
         size = inputs.shape[-2:]
         if self.scale != 1.0:
             inputs = F.interpolate(

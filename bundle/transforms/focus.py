@@ -153,7 +153,7 @@ class FuseFocusd(DictionaryTwin):
     Args:
         keys: stacks to fuse.
         method: as there.
-        depth: whether to put the depth map of each item KEY under `KEY_depth`.
+        depth: whether to put the depth map of each item KEY that is a stack under `KEY_depth`.
         allow_missing_keys: whether a key may be absent.
     """
 
@@ -168,7 +168,8 @@ class FuseFocusd(DictionaryTwin):
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key], depth = self.transform.fuse(out[key])
-            if self.depth:
+            stack = out[key]
+            out[key], depth = self.transform.fuse(stack)
+            if self.depth and stack.ndim == 4:
                 out[f"{key}_depth"] = depth
         return out

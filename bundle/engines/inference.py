@@ -1,0 +1,153 @@
+"""Segmentation of many images, one after the other, of which some may be bad."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.engines import SupervisedEvaluator
+from monai.engines.utils import IterationEvents
+
+from ..data.inputs import FAILURE
+from ..errors import InputError, input_error
+from ..io import image_name, write_ome_tiff
+from ..pictures import mask_overlay, write_png
+
+__all__ = ["SegmentationEvaluator", "SegmentationWriter", "unfinished"]
+
+logger = logging.getLogger(__name__)
+
+
+class SegmentationEvaluator(SupervisedEvaluator):
+    """An evaluator that says in one line what is wrong with a bad input, and goes on with the next.
+
+    Args:
+        args: of :class:`monai.engines.SupervisedEvaluator`; the loader is one of :class:`bundle.data.InputDataset`,
+            an image at a time.
+        kwargs: the same.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.succeeded = self.failed = 0
+
+    def _iteration(self, engine: Engine, batchdata: dict) -> dict | list:
+        if FAILURE in batchdata:
+            return self._fail(batchdata[FAILURE][0])
+        try:
+            output = super()._iteration(engine, batchdata)
+        except Exception as exception:
+            error = input_error(exception)
+            if error is None:
+                raise
+            return self._fail(str(error))
+        self.succeeded += 1
+        return output
+
+    def _fail(self, line: str) -> list:
+        self.failed += 1
+        logger.error(line)
+        return []
+
+    def run(self, global_epoch: int = 1) -> None:
+        """Segment everything, and say at the end how much there was.
+
+        Raises:
+            InputError: an input failed; its own line has been logged.
+        """
+        self.succeeded = self.failed = 0
+        if len(self.data_loader):  # ignite takes an empty loader for an endless one
+            super().run(global_epoch)
+        logger.info("%d segmented, %d failed", self.succeeded, self.failed)
+        if self.failed:
+            raise InputError(None, f"{self.failed} of {self.succeeded + self.failed} inputs failed", "see above")
+
+
+class SegmentationWriter:
+    """Write what was found under the input's name: mask, probability, overlay, and of a stack its fusion.
+
+    ``NAME_mask.tif`` (uint8, 0 and 255) is written last, so that where it stands everything stands. NAME is the input's
+    file name without suffix. All but the picture are OME-TIFFs with the input's pixel size.
+
+    Args:
+        output_dir: folder to write to.
+    """
+
+    def __init__(self, output_dir: str | Path) -> None:
+        self.output_dir = Path(output_dir)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a :class:`SegmentationEvaluator`, behind its postprocessing."""
+        engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self.write)
+
+    def write(self, engine: Engine) -> None:
+        """Write the outputs of each image of the batch.
+
+        Raises:
+            InputError: a file cannot be written.
+        """
+        for inputs, outputs in zip(engine.state.batch, engine.state.output, strict=True):
+            source = inputs["image"].meta["filename_or_obj"]
+            mask = outputs["pred"]
+            found = _in_file_order(mask).astype(bool)
+            self._tiff(source, "probability", outputs["probability"], mask)
+            if "image_depth" in inputs:
+                self._tiff(source, "fused", inputs["original"], mask)
+                self._tiff(source, "depth", inputs["image_depth"], mask)
+            write_png(self._path(source, "overlay", ".png"), mask_overlay(_in_file_order(inputs["original"]), found))
+            write_ome_tiff(self._path(source, "mask"), found, _axes(found), _spacing(mask))
+            if not found.any():
+                logger.warning("%s: no vessel found, the mask is empty", source)
+            logger.info("%s: %.1f %% vessel, %s", source, 100 * found.mean(), self._path(source, "mask"))
+
+    def _path(self, source: str, kind: str, suffix: str = ".tif") -> Path:
+        return output_path(self.output_dir, source, kind, suffix)
+
+    def _tiff(self, source: str, kind: str, image: MetaTensor, like: MetaTensor) -> None:
+        array = _in_file_order(image)
+        write_ome_tiff(self._path(source, kind), array, _axes(array), _spacing(like))
+
+
+def _in_file_order(image: MetaTensor) -> np.ndarray:
+    """One channel of ``[1, X, Y]`` or ``[1, X, Y, Z]`` as YX or ZYX."""
+    return image[0].cpu().numpy().T
+
+
+def _axes(array: np.ndarray) -> str:
+    return "ZYX"[-array.ndim :]
+
+
+def _spacing(image: MetaTensor) -> tuple[float, ...] | None:
+    """Micrometres in the order of the file's axes, if the file told."""
+    if image.meta.get("spacing") is None:
+        return None
+    return tuple(float(step) for step in affine_to_spacing(image.affine, r=image.ndim - 1))[::-1]
+
+
+def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: str = ".tif") -> Path:
+    """Where an output of an input lies: ``OUT/NAME_kind.suffix``."""
+    return Path(output_dir) / f"{image_name(source)}_{kind}{suffix}"
+
+
+def unfinished(inputs: Iterable[str | Path], output_dir: str | Path, overwrite: bool = False) -> list[Path]:
+    """The inputs that have no mask yet; of the others it is said that theirs are kept.
+
+    Args:
+        inputs: files.
+        output_dir: where their masks are.
+        overwrite: take all of them.
+    """
+    todo = []
+    for path in map(Path, inputs):
+        mask = output_path(output_dir, path, "mask")
+        if mask.exists() and not overwrite:
+            logger.info("%s: kept %s (--overwrite makes it again)", path, mask)
+        else:
+            todo.append(path)
+    return todo
