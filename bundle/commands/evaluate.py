@@ -31,6 +31,7 @@ from ..io import Image, image_name, list_images, open_image
 from ..io.remarks import remark
 from ..metrics import as_mask, format_summary, score, write_scores, write_summary
 from ..pictures import error_overlay, write_png
+from .words import add_reading_arguments
 
 OTHER_OUTPUTS = ("_probability", "_overlay", "_fused", "_depth", "_disagreement")
 
@@ -43,13 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("truth", metavar="TRUTH", type=Path, help="folder of true masks, or one true mask")
     parser.add_argument("--output", metavar="CSV", type=Path, required=True, help="table to write")
     parser.add_argument("--no-overlays", dest="overlays", action="store_false", help="draw no pictures")
-    parser.add_argument("--channel", help="number from 0, or name")
-    parser.add_argument("--time", help="number from 0")
-    parser.add_argument("--scene", help="number from 0, or name")
-    parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
-    parser.add_argument(
-        "--spacing", type=float, nargs=3, metavar=("Z", "Y", "X"), help="micrometres per voxel, instead of the files'"
-    )
+    add_reading_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the table and pictures that are there")
 
 
@@ -129,7 +124,7 @@ def _open(
     pairs: dict[str, tuple[Path, Path]], arguments: argparse.Namespace
 ) -> tuple[dict[str, tuple[Image, Image]], int]:
     """Return what could be opened, and how many pairs could not."""
-    options = {option: getattr(arguments, option) for option in ("channel", "time", "scene", "axes", "spacing")}
+    options = reading_options(arguments)
     opened = {}
     for name, paths in pairs.items():
         try:

@@ -21,9 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..io import Image, expand, image_name, list_images, open_image, write_ome_tiff
+from ..io import Image, image_name, open_image, write_ome_tiff
 from ..io.ome_xml import TYPES
 from ..transforms.focus import METHODS, fuse
+from .words import add_reading_arguments, listed, reading_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,13 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stacks", metavar="STACK", nargs="+", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     parser.add_argument("--method", choices=METHODS, default="maximum", help="default: %(default)s")
-    parser.add_argument("--channel", help="number from 0, or name")
-    parser.add_argument("--time", help="number from 0")
-    parser.add_argument("--scene", help="number from 0, or name")
-    parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
-    parser.add_argument(
-        "--spacing", type=float, nargs=3, metavar=("Z", "Y", "X"), help="micrometres per voxel, instead of the file's"
-    )
+    add_reading_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
 
 
@@ -47,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if every stack was fused or kept, 1 otherwise.
     """
-    paths, failed = _list(arguments.stacks)
+    paths, failed = listed(arguments.stacks)
     fused = kept = 0
     for path in paths:
         outputs = [arguments.output / f"{image_name(path)}_{kind}.tif" for kind in ("fused", "depth")]
@@ -72,21 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _list(stacks: list[str]) -> tuple[list[Path], int]:
-    """Return the files meant, and how many of the words mean none; two files of one NAME are refused at once."""
-    found, failed = [], 0
-    for given in stacks:
-        try:
-            found += expand(Path(given))
-        except InputError as error:
-            failed += 1
-            print(error, file=sys.stderr)
-    return list_images(found) if found else [], failed
-
-
 def _open_stack(path: Path, arguments: argparse.Namespace) -> Image:
-    options = {name: getattr(arguments, name) for name in ("channel", "time", "scene", "axes", "spacing")}
-    image = open_image(path, **options)
+    image = open_image(path, **reading_options(arguments))
     if "Z" not in image.axes:
         raise InputError(path, "is a single image, there is nothing to fuse", "give a stack; --axes says where Z is")
     if image.dtype.name not in TYPES:

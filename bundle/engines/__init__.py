@@ -2,6 +2,7 @@
 
 from .batches import CascadeTargets
 from .checkpoints import ResumableCheckpoint, load_weights
+from .distributed import SharedBuffers, join_processes, leave_processes
 from .failures import show_input_errors
 from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
 from .inferers import WholeOrWindowsInferer
@@ -14,8 +15,11 @@ __all__ = [
     "ResumableCheckpoint",
     "SegmentationEvaluator",
     "SegmentationWriter",
+    "SharedBuffers",
     "VesselScores",
     "WholeOrWindowsInferer",
+    "join_processes",
+    "leave_processes",
     "load_weights",
     "show_input_errors",
     "unfinished",

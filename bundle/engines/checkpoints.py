@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 from ignite.engine import Engine, Events
-from torch import distributed, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import InputError
 from ..io import atomic
+from .distributed import gathered, is_first_process
 
 __all__ = ["ResumableCheckpoint", "load_weights"]
 
@@ -67,6 +68,8 @@ class ResumableCheckpoint:
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
         engine.add_event_handler(Events.STARTED, self.resume)
+        # an epoch that is not validated has no metrics, least of all those of an earlier one
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.evaluator.state.metrics.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.note_loss)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
@@ -95,20 +98,22 @@ class ResumableCheckpoint:
         self.losses.append(engine.state.output["loss"].item())
 
     def save(self, engine: Engine) -> None:
-        """Write the checkpoints and the curves."""
+        """Write the checkpoints and the curves, ``last.pt`` last, since an epoch that it holds is not repeated."""
         metrics = dict(self.evaluator.state.metrics)
-        row = {"epoch": engine.state.epoch, "loss": sum(self.losses) / len(self.losses)}
+        losses = gathered(self.losses)
         self.losses.clear()
+        row = {"epoch": engine.state.epoch, "loss": sum(losses) / len(losses)}
         self.history.append({**row, "lr": float(self.optimizer.param_groups[0]["lr"]), **metrics})
         score = metrics.get(self.key_metric, math.nan)
         improved = score > self.best["score"]
         if improved:
             self.best = {"epoch": engine.state.epoch, "score": score}
-        if distributed.is_initialized() and distributed.get_rank() > 0:
+        if not is_first_process():
             return
         model = self.network.state_dict()
         if improved:
             _write({"model": model, "epoch": engine.state.epoch, "metrics": metrics}, self.folder / "best.pt")
+        self._write_curves()
         _write(
             {
                 "model": model,
@@ -122,8 +127,11 @@ class ResumableCheckpoint:
             },
             self.folder / "last.pt",
         )
+
+    def _write_curves(self) -> None:
+        columns = dict.fromkeys(column for row in self.history for column in row)
         with atomic(self.curves) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(self.history[-1]), lineterminator="\n")
+            writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.history)
 

@@ -33,7 +33,7 @@ class EpochLog:
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
         engine.add_event_handler(Events.STARTED, self.open)
-        ProgressBar(desc="epoch", ncols=100).attach(
+        ProgressBar(desc="epoch", ncols=100, disable=None).attach(
             engine, output_transform=lambda output: {"loss": output["loss"].item()}
         )
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.step)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
-from torch import distributed
 
 from ..io import image_name
 from ..metrics import format_summary, score, summarize, write_scores, write_summary
 from ..pictures import error_overlay, write_png
+from .distributed import gathered, is_first_process
 
 __all__ = ["VesselScores"]
 
@@ -54,18 +53,10 @@ class VesselScores:
 
     def finish(self, engine: Engine) -> None:
         """Gather the scores, put their means in the engine's metrics, and write the table."""
-        rows = sorted(_gathered(self.rows), key=lambda row: row["image"])
+        rows = sorted(gathered(self.rows), key=lambda row: row["image"])
         engine.state.metrics.update({metric: summary.mean for metric, summary in summarize(rows).items()})
-        if self.table is None or (distributed.is_initialized() and distributed.get_rank() > 0):
+        if self.table is None or not is_first_process():
             return
         write_scores(self.table, rows)
         write_summary(self.table.with_name(f"{self.table.stem}_summary.csv"), rows)
         logger.info("%d images scored, table in %s\n%s", len(rows), self.table, format_summary(rows))
-
-
-def _gathered(rows: Sequence[dict]) -> list[dict]:
-    if not distributed.is_initialized():
-        return list(rows)
-    parts: list[list[dict]] = [[] for _ in range(distributed.get_world_size())]
-    distributed.all_gather_object(parts, list(rows))
-    return [row for part in parts for row in part]

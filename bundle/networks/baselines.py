@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import torch
@@ -28,9 +29,8 @@ class _Baseline(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         logits = self.logits(image)
-        if not torch.jit.is_scripting():
-            if self.training:
-                return {"mask": logits}
+        if not torch.jit.is_scripting() and self.training:  # TorchScript knows one type of result
+            return {"mask": logits}
         return torch.sigmoid(logits)
 
 
@@ -107,28 +107,42 @@ class UNetPlusPlus(_Baseline):
 class DeeperUNetPlusPlus(UNetPlusPlus):
     """U-Net++ that has grown to the size of a cascade: the paper's "deeper U-Net++".
 
-    The count closest to DBAC's wins among: one to three blocks at each node, with and without a further level, whose
-    width is any multiple of 8 up to twice the widest.
+    The count closest to DBAC's wins among the cascade's second subnetworks with one to three blocks at each node, with
+    and without a further level, whose width is any multiple of 8 up to twice the widest.
 
     Args:
         in_channels: channels of the image.
-        channels: widths of the cascade to be matched, from highest to lowest resolution.
+        channels: widths of the cascade to be matched, as of :class:`DBAC`.
+        refine_channels: the same of its second subnetwork where they differ.
+        blocks_per_node: the cascade's residual blocks at each node.
+        refine_blocks_per_node: those of its second subnetwork where they differ.
 
     Shape:
         Image ``[B, in_channels, H, W]``; ``{"mask": logits}`` in training, probability in evaluation, ``[B, 1, H, W]``.
     """
 
-    def __init__(self, in_channels: int = 1, channels: Sequence[int] = DEFAULT_CHANNELS) -> None:
+    def __init__(
+        self,
+        in_channels: int = 1,
+        channels: Sequence[int] = DEFAULT_CHANNELS,
+        refine_channels: Sequence[int] | None = None,
+        blocks_per_node: int = 1,
+        refine_blocks_per_node: int | None = None,
+    ) -> None:
+        base = tuple(channels if refine_channels is None else refine_channels)
+
+        def size(further: tuple[int, ...], blocks: int) -> int:
+            return count_parameters(ResidualUNetPlusPlus(in_channels, 1, base + further, blocks))
+
         with torch.device("meta"):  # counting needs no memory
-            aim = count_parameters(DBAC(in_channels, channels))
-            candidates = [
-                ((*channels, *further), blocks)
-                for blocks in (1, 2, 3)
-                for further in [(), *((width,) for width in range(8, 2 * max(channels) + 1, 8))]
-            ]
-
-            def distance(candidate: tuple[tuple[int, ...], int]) -> int:
-                return abs(count_parameters(ResidualUNetPlusPlus(in_channels, 1, *candidate)) - aim)
-
-            widths, blocks = min(candidates, key=distance)
-        super().__init__(in_channels, widths, blocks)
+            aim = count_parameters(
+                DBAC(in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node)
+            )
+            widths = range(8, 2 * max(base) + 1, 8)
+            candidates = []
+            for blocks in (1, 2, 3):
+                first_above = bisect_left(widths, aim, key=lambda width, blocks=blocks: size((width,), blocks))
+                nearest = [(width,) for width in widths[max(first_above - 1, 0) : first_above + 1]]
+                candidates += [(further, blocks) for further in [(), *nearest]]
+            further, blocks = min(candidates, key=lambda candidate: abs(size(*candidate) - aim))
+        super().__init__(in_channels, base + further, blocks)

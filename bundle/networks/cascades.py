@@ -28,36 +28,36 @@ class _Cascade(nn.Module):
         refine_channels: Sequence[int] | None,
         blocks_per_node: int,
         refine_blocks_per_node: int | None,
-        shortcut_levels: Sequence[int],
+        shortcut_levels: Sequence[int] | None,
     ) -> None:
         super().__init__()
+        refine_channels = channels if refine_channels is None else refine_channels
+        decoder_levels = range(min(len(channels), len(refine_channels)) - 1)  # the lowest level has no decoder
+        shortcut_levels = decoder_levels[:2] if shortcut_levels is None else shortcut_levels
+        if not set(shortcut_levels) <= set(decoder_levels):
+            raise ValueError(
+                f"both decoders have the levels {list(decoder_levels)}, got shortcuts at {list(shortcut_levels)}"
+            )
         self.coarse = ResidualUNet(in_channels, 1, channels, blocks_per_node)
         self.refine = ResidualUNetPlusPlus(
             attended_channels,
             1,
-            channels if refine_channels is None else refine_channels,
+            refine_channels,
             blocks_per_node if refine_blocks_per_node is None else refine_blocks_per_node,
             {level: channels[level] for level in shortcut_levels},
         )
-        # a level without decoder in the first subnetwork has no decoder features to carry over
-        if max(shortcut_levels, default=0) > len(channels) - 2:
-            raise ValueError(f"shortcuts start at levels 0 to {len(channels) - 2}, got levels {list(shortcut_levels)}")
         self.stride = max(self.coarse.stride, self.refine.stride)
 
     def _refined(self, attended: torch.Tensor, decoded: list[torch.Tensor]) -> torch.Tensor:
-        shortcuts: list[torch.Tensor] = []
-        for level in self.refine.shortcut_levels:
-            shortcuts.append(decoded[level])
-        return self.refine.head(self.refine.refine(attended, shortcuts))
+        return self.refine.head(self.refine.refine(attended, decoded))
 
     def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         raise NotImplementedError
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         stages = self.stages(image)
-        if not torch.jit.is_scripting():
-            if self.training:
-                return stages
+        if not torch.jit.is_scripting() and self.training:  # TorchScript knows one type of result
+            return stages
         return torch.sigmoid(stages["mask"])
 
 
@@ -73,7 +73,8 @@ class DBAC(_Cascade):
         refine_channels: widths of the second subnetwork where they differ.
         blocks_per_node: residual blocks at each node of both subnetworks.
         refine_blocks_per_node: those of the second subnetwork where they differ.
-        shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's.
+        shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's; the two of
+            highest resolution if None.
 
     Shape:
         Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In training, a dictionary of logits
@@ -92,7 +93,7 @@ class DBAC(_Cascade):
         refine_channels: Sequence[int] | None = None,
         blocks_per_node: int = 1,
         refine_blocks_per_node: int | None = None,
-        shortcut_levels: Sequence[int] = (0, 1),
+        shortcut_levels: Sequence[int] | None = None,
     ) -> None:
         super().__init__(
             in_channels,
@@ -129,7 +130,8 @@ class DDMAC(_Cascade):
         refine_channels: widths of the second subnetwork where they differ.
         blocks_per_node: residual blocks at each node of both subnetworks.
         refine_blocks_per_node: those of the second subnetwork where they differ.
-        shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's.
+        shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's; the two of
+            highest resolution if None.
 
     Shape:
         Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In training, a dictionary of unbounded
@@ -149,7 +151,7 @@ class DDMAC(_Cascade):
         refine_channels: Sequence[int] | None = None,
         blocks_per_node: int = 1,
         refine_blocks_per_node: int | None = None,
-        shortcut_levels: Sequence[int] = (0, 1),
+        shortcut_levels: Sequence[int] | None = None,
     ) -> None:
         if in_channels not in (1, 3):
             raise ValueError(

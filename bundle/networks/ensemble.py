@@ -26,7 +26,8 @@ class CascadeEnsemble(nn.Module):
         refine_channels: widths of the second subnetworks where they differ.
         blocks_per_node: residual blocks at each node.
         refine_blocks_per_node: those of the second subnetworks where they differ.
-        shortcut_levels: levels of the shortcuts from each first to each second decoder.
+        shortcut_levels: levels of the shortcuts from each first to each second decoder; the two of highest resolution
+            if None.
         dbac_scale: factor by which the image is resampled for DBAC, 2 in the paper's best row.
         ddmac_scale: the same for DDMAC.
         fusion: "average" (9) or "maximum" (10).
@@ -49,7 +50,7 @@ class CascadeEnsemble(nn.Module):
         refine_channels: Sequence[int] | None = None,
         blocks_per_node: int = 1,
         refine_blocks_per_node: int | None = None,
-        shortcut_levels: Sequence[int] = (0, 1),
+        shortcut_levels: Sequence[int] | None = None,
         dbac_scale: float = 2.0,
         ddmac_scale: float = 1.0,
         fusion: str = "average",
@@ -81,9 +82,8 @@ class CascadeEnsemble(nn.Module):
         return torch.sigmoid(stages["dbac.mask"]), torch.sigmoid(stages["ddmac.mask"])
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        if not torch.jit.is_scripting():
-            if self.training:
-                return self.stages(image)
+        if not torch.jit.is_scripting() and self.training:  # TorchScript knows one type of result
+            return self.stages(image)
         dbac, ddmac = self.probabilities(image)
         if self.fusion == "maximum":
             return torch.maximum(dbac, ddmac)  # (10)
@@ -91,11 +91,10 @@ class CascadeEnsemble(nn.Module):
 
 
 def _resample(image: torch.Tensor, scale: float) -> torch.Tensor:
-    if scale == 1.0:
+    if scale == 1.0 or min(image.shape[-2], image.shape[-1]) * scale < 1:  # nothing would be left
         return image
-    # TorchScript's round gives a float
-    size = [max(1, int(round(side * scale))) for side in image.shape[-2:]]
-    return F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=scale < 1.0)
+    # sizes are torch's to compute, so that a trace holds for images of other sizes
+    return F.interpolate(image, scale_factor=scale, mode="bilinear", recompute_scale_factor=True, antialias=scale < 1.0)
 
 
 def _resize(output: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

@@ -52,7 +52,7 @@ class ResidualUNetPlusPlus(nn.Module):
         if not set(shortcut_channels) <= set(range(last)):
             raise ValueError(f"shortcuts go to levels 0 to {last - 1}, got levels {sorted(shortcut_channels)}")
         self.stride = 2**last
-        self.shortcut_levels: list[int] = sorted(shortcut_channels)
+        self.takes_shortcut = [level in shortcut_channels for level in range(last)]
         self.encoder = nn.ModuleList(
             residual_node(i, o, blocks_per_node) for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
         )
@@ -76,7 +76,8 @@ class ResidualUNetPlusPlus(nn.Module):
 
         Args:
             x: ``[B, in_channels, H, W]``, H and W multiples of ``stride``.
-            shortcuts: one map for each of ``shortcut_levels``, in that order, at that level's resolution.
+            shortcuts: the other network's map of each level, from highest to lowest resolution; those of levels
+                without shortcut are ignored.
 
         Returns:
             ``[B, channels[0], H, W]``.
@@ -89,8 +90,8 @@ class ResidualUNetPlusPlus(nn.Module):
             for level, node in enumerate(column):
                 # the row below has not been extended yet in this column: its last map is X(level + 1, column - 1)
                 seen = rows[level] + [upsample(rows[level + 1][-1])]
-                if level == len(column) - 1 and level in self.shortcut_levels:
-                    seen.append(shortcuts[self.shortcut_levels.index(level)])
+                if level == len(column) - 1 and self.takes_shortcut[level]:
+                    seen.append(shortcuts[level])
                 rows[level].append(node(torch.cat(seen, 1)))
         return rows[0][-1]
 

@@ -1,0 +1,140 @@
+"""Segment vessels in images and stacks.
+
+A stack is fused into one image that is in focus everywhere, then segmented; with --mode stack every slice is segmented
+and the mask has the stack's slices. For each input NAME (its file name without suffix), OUT gets:
+
+  NAME_mask.tif          0 and 255, rows and columns as in the input
+  NAME_probability.tif   of a vessel, 0 to 1, before thresholds and clean-up
+  NAME_overlay.png       the mask's outline on the image
+  NAME_fused.tif         of a stack, the fused image
+  NAME_depth.tif         of a stack, each pixel's slice, counted from 0
+
+An input whose mask is there already is skipped, so that an interrupted command can be given again. A bad input is said
+in a line and the others go on. The steps are those of configs/inference.json.
+
+Examples:
+  python -m bundle segment image.tif --output masks
+  python -m bundle segment stacks/*.oif --channel 1 --output masks
+  python -m bundle segment stack.ome.tif --mode stack --output masks3d
+  python -m bundle segment images --scale 2 --output masks       vessels half as wide as those the weights have seen
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from monai.bundle import ConfigParser
+from tqdm import tqdm
+
+from ..errors import InputError, input_error
+from ..io import MicroscopyReader
+from .words import add_reading_arguments, listed, reading_options
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "inference.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders or patterns")
+    parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--mode",
+        choices=("auto", "fused", "stack"),
+        default="auto",
+        help="fuse stacks first, or segment them slice by slice (default: auto, which fuses)",
+    )
+    add_reading_arguments(parser)
+    parser.add_argument(
+        "--scale", type=_positive, default=1.0, help="resample by this factor and back, to the weights' vessel widths"
+    )
+    parser.add_argument("--weights", type=Path, help="a checkpoint of a training, instead of the shipped weights")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument("--low", type=_share, help="lower threshold of the hysteresis (default: 0.45)")
+    parser.add_argument("--high", type=_share, help="upper threshold of the hysteresis (default: 0.95)")
+    parser.add_argument("--overwrite", action="store_true", help="make again what is there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment the inputs, one after the other.
+
+    Returns:
+        0 if every input was segmented or kept, 1 otherwise.
+    """
+    _log_to_terminal()
+    paths, failed = listed(arguments.inputs)
+    if not paths:
+        return 1
+    parser = configured(arguments, paths)
+    try:
+        parser.get_parsed_content("evaluator").run()
+    except Exception as exception:
+        error = input_error(exception)
+        if error is None:
+            raise
+        raise error from None
+    return 1 if failed else 0
+
+
+def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser:
+    """configs/inference.json with the command's words in their places."""
+    if not CONFIG.exists():
+        raise InputError(CONFIG, "is missing", "run from the bundle's folder, or install it with pip install -e")
+    parser = ConfigParser()
+    parser.read_config(CONFIG)
+    low = parser["low"] if arguments.low is None else arguments.low
+    high = parser["high"] if arguments.high is None else arguments.high
+    if low > high:
+        raise InputError(None, f"--low {low:g} is above --high {high:g}", "exchange them")
+    # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own
+    parser["inputs"] = paths
+    parser["output_dir"] = arguments.output
+    parser["reading#0#reader"] = MicroscopyReader(**reading_options(arguments))
+    parser["bundle_root"] = str(CONFIG.parents[1])
+    parser["weights"] = arguments.weights or CONFIG.parents[1] / "models" / "model.pt"
+    parser["mode"] = "stack" if arguments.mode == "stack" else "fused"
+    parser.update({"scale": arguments.scale, "low": low, "high": high, "overwrite": arguments.overwrite})
+    if arguments.device is not None:
+        parser["device"] = _device(arguments.device)
+    return parser
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(None, f"no device {name!r} here", "choose cpu, or leave --device out") from error
+    return device
+
+
+class _BesideTheBar(logging.Handler):
+    """Lines above the progress bar: what is amiss to standard error, the rest to standard output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
+
+
+def _log_to_terminal() -> None:
+    handler = _BesideTheBar()
+    logger = logging.getLogger(__package__.split(".")[0])
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value

@@ -1,0 +1,45 @@
+"""Words that several commands share: which files, and how they are read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import InputError
+from ..io import expand, list_images
+
+READING = ("channel", "time", "scene", "axes", "spacing")
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how a file is read, the same for every command."""
+    parser.add_argument("--channel", help="number from 0, or name")
+    parser.add_argument("--time", help="number from 0")
+    parser.add_argument("--scene", help="number from 0, or name")
+    parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
+    parser.add_argument(
+        "--spacing", type=float, nargs=3, metavar=("Z", "Y", "X"), help="micrometres per voxel, instead of the file's"
+    )
+
+
+def reading_options(arguments: argparse.Namespace) -> dict:
+    """The arguments of :func:`add_reading_arguments` as :func:`bundle.io.open_image` takes them."""
+    return {name: getattr(arguments, name) for name in READING}
+
+
+def listed(inputs: Iterable[str]) -> tuple[list[Path], int]:
+    """The files meant by a command's words, and how many words mean none, which is said.
+
+    Raises:
+        InputError: two files have one NAME, so that their outputs would collide.
+    """
+    found, failed = [], 0
+    for given in inputs:
+        try:
+            found += expand(Path(given))
+        except InputError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+    return list_images(found) if found else [], failed
