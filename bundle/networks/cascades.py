@@ -48,9 +48,6 @@ class _Cascade(nn.Module):
         )
         self.stride = max(self.coarse.stride, self.refine.stride)
 
-    def _refined(self, attended: torch.Tensor, decoded: list[torch.Tensor]) -> torch.Tensor:
-        return self.refine.head(self.refine.refine(attended, decoded))
-
     def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         raise NotImplementedError
 
@@ -112,7 +109,7 @@ class DBAC(_Cascade):
         w = self.coarse.head(decoded[0])
         p = torch.relu(w)  # (1)
         m = padded * p  # (2)
-        mask = self._refined(m, decoded)
+        mask = self.refine.head(self.refine.refine(m, decoded))
         height, width = image.shape[-2], image.shape[-1]
         return {"attention": w[..., :height, :width], "mask": mask[..., :height, :width]}
 
@@ -168,7 +165,7 @@ class DDMAC(_Cascade):
         decoded = self.coarse.decode(padded)
         q = self.coarse.head(decoded[0])
         w = torch.softmax(self.attention(decoded[0]), 1)  # (6)
-        attended = w * padded  # (7)
-        mask = self._refined(torch.cat([attended, q], 1), decoded)  # (8)
+        m = torch.cat([w * padded, q], 1)  # (7), (8)
+        mask = self.refine.head(self.refine.refine(m, decoded))
         height, width = image.shape[-2], image.shape[-1]
         return {"distance": q[..., :height, :width], "mask": mask[..., :height, :width]}
