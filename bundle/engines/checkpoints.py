@@ -84,6 +84,9 @@ class ResumableCheckpoint:
             raise InputError(
                 path, f"is of {checkpoint.get('max_epochs')} epochs, not of {engine.state.max_epochs}", remedy
             )
+        steps = checkpoint["iteration"] // checkpoint["epoch"]
+        if steps != engine.state.epoch_length:
+            raise InputError(path, f"is of {steps} steps in an epoch, not of {engine.state.epoch_length}", remedy)
         _load_state(self.network, checkpoint["model"], path, remedy)
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.lr_scheduler.load_state_dict(checkpoint["lr_scheduler"])
@@ -151,7 +154,9 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "no such file of weights", "give --weights, or put the shipped ones in models/")
+        raise InputError(
+            path, "no such file of weights", "name a checkpoint of a training, or the shipped ones in models/"
+        )
     checkpoint = _load(path)
     state = checkpoint.get("model", checkpoint)
     _load_state(network, state, path, "give weights of this network, or the network's own channels in the config")
