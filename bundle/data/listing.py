@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 from ..errors import InputError
@@ -16,6 +17,7 @@ SPLITS = ("train", "val", "test")
 VALIDATION_SHARE = 0.2
 # what datalists call the three, as MONAI's decathlon layout does
 DATALIST_SECTIONS = {"train": ("train", "training"), "val": ("val", "validation"), "test": ("test", "testing")}
+DATALIST_FORM = "write {'training': [{'image': …, 'label': …}], 'validation': […]}"
 
 
 def labelled_images(
@@ -37,7 +39,8 @@ def labelled_images(
         ``{"image": path, "label": path}`` for each pair, sorted by stem; in the datalist's order with a datalist.
 
     Raises:
-        InputError: no folder, no image, an image without mask, a stem that is listed but absent, an empty split.
+        InputError: no folder, no image, an image without mask, a stem that is listed but absent or listed twice, an
+            empty split.
         ValueError: a split of another name.
     """
     if split not in SPLITS:
@@ -64,13 +67,19 @@ def labelled_images(
 def _split_stems(root: Path, stems: list[str], split: str, seed: int) -> list[str]:
     table = root / "split.csv"
     if table.exists():
-        with open(table, newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+        try:
+            with open(table, newline="", encoding="utf-8-sig") as stream:
+                rows = list(csv.DictReader(stream))
+        except (UnicodeError, csv.Error) as error:
+            raise InputError(table, "is no table in UTF-8", "save it as CSV with that encoding") from error
         if not rows or not {"stem", "split"} <= set(rows[0]):
             raise InputError(table, "has no columns 'stem' and 'split'", "add them, with train, val or test in 'split'")
         for row in rows:
             if row["split"] not in SPLITS:
                 raise InputError(table, f"puts {row['stem']!r} in {row['split']!r}", "write train, val or test")
+        stem, times = Counter(row["stem"] for row in rows).most_common(1)[0]
+        if times > 1:
+            raise InputError(table, f"lists {stem!r} {times} times", "put each image in one split, once")
         return [row["stem"] for row in rows if row["split"] == split]
     shuffled = sorted(stems)
     random.Random(seed).shuffle(shuffled)
@@ -85,9 +94,9 @@ def _from_datalist(path: Path, root: Path, split: str) -> list[dict[str, str]]:
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check the name") from error
     except ValueError as error:
-        raise InputError(
-            path, "is no JSON", "write {'training': [{'image': …, 'label': …}], 'validation': […]}"
-        ) from error
+        raise InputError(path, "is no JSON", DATALIST_FORM) from error
+    if not isinstance(sections, dict):
+        raise InputError(path, "names no splits", DATALIST_FORM)
     items = next((sections[name] for name in DATALIST_SECTIONS[split] if sections.get(name)), [])
     if not items:
         raise InputError(
