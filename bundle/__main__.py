@@ -10,6 +10,7 @@ from . import __version__
 from .errors import InputError
 
 COMMANDS = {
+    "demo": "make a phantom, fuse, segment and score it: everything once, to look at",
     "segment": "segment images and stacks: mask, probability and overlay of each",
     "fuse": "fuse the slices of a stack into one image that is in focus everywhere",
     "evaluate": "score masks against true masks: a table and an overlay of each",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
 from .io import atomic
@@ -79,6 +81,27 @@ def write_png(path: str | Path, rgb: np.ndarray) -> None:
     """
     with atomic(path) as partial:
         PIL.Image.fromarray(rgb).save(partial, format="PNG")
+
+
+def write_panel(path: str | Path, pictures: Mapping[str, np.ndarray]) -> None:
+    """Write pictures side by side, each under its title.
+
+    Args:
+        path: the PNG to write.
+        pictures: title and picture, grey ``[Y, X]`` or uint8 RGB ``[Y, X, 3]``.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    figure = Figure(figsize=(4 * len(pictures), 4.3), layout="constrained")
+    for axes, (title, picture) in zip(
+        figure.subplots(1, len(pictures), squeeze=False)[0], pictures.items(), strict=True
+    ):
+        axes.imshow(picture, cmap="gray", interpolation="nearest")
+        axes.set_title(title)
+        axes.set_axis_off()
+    with atomic(path) as partial:
+        figure.savefig(partial, format="png", dpi=100, metadata={"Software": None})
 
 
 def _project(array: np.ndarray) -> np.ndarray:

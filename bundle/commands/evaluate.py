@@ -31,7 +31,7 @@ from ..io import Image, image_name, list_images, open_image
 from ..io.remarks import remark
 from ..metrics import as_mask, format_summary, score, write_scores, write_summary
 from ..pictures import error_overlay, write_png
-from .words import add_reading_arguments
+from .words import add_reading_arguments, reading_options
 
 OTHER_OUTPUTS = ("_probability", "_overlay", "_fused", "_depth", "_disagreement")
 
