@@ -2,7 +2,7 @@
 
     python scripts/evaluate_vessmap.py --vessmap DIR [--runs runs/vessmap] [--split test] [--output docs/results]
 
-Writes vessmap_SPLIT.csv and, copied from the runs, minutes.csv. python -m scripts.results makes docs/results.md of both.
+Writes vessmap_SPLIT.csv and, copied from the runs, minutes.csv. python -m scripts.results reads both.
 """
 
 from __future__ import annotations

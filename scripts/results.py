@@ -1,4 +1,4 @@
-"""Make docs/results.md of the tables in docs/results. Nothing in it is typed; what follows the tables is docs/findings.md.
+"""Make docs/results.md of docs/findings.md, the words, and the tables in docs/results, the numbers.
 
 python -m scripts.results
 """
