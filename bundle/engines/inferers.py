@@ -68,8 +68,9 @@ class WholeOrWindowsInferer(SlidingWindowInferer):
     ) -> torch.Tensor:
         size = inputs.shape[-2:]
         if self.scale != 1.0:
+            scaled = [max(1, round(side * self.scale)) for side in size]
             inputs = F.interpolate(
-                inputs, scale_factor=self.scale, mode="bilinear", align_corners=False, antialias=self.scale < 1.0
+                inputs, size=scaled, mode="bilinear", align_corners=False, antialias=self.scale < 1.0
             )
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         fits = inputs.shape[-2] * inputs.shape[-1] <= self.whole_pixels

@@ -1,0 +1,116 @@
+"""Whole images, windows and scales give the same mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import pytest
+import torch
+from monai.data import MetaTensor
+from scipy.ndimage import gaussian_filter
+
+from bundle.engines import WholeOrWindowsInferer
+from bundle.losses import CascadeLoss
+from bundle.metrics import score
+from bundle.networks import DBAC
+
+
+def lines(seed: int, height: int, width: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blurred lines in noise, and their mask, both ``[1, 1, X, Y]``."""
+    rng = np.random.default_rng(seed)
+    picture = PIL.Image.new("L", (height, width))
+    pen = PIL.ImageDraw.Draw(picture)
+    for start, end in rng.integers(0, min(height, width), (count, 2, 2)):
+        pen.line([tuple(start.tolist()), tuple(end.tolist())], fill=1, width=5)
+    mask = np.asarray(picture, np.float32).T
+    image = 0.6 * gaussian_filter(mask, 1) + rng.normal(0.2, 0.05, mask.shape)
+    return torch.tensor(image, dtype=torch.float32)[None, None], torch.tensor(mask)[None, None]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small cascade that has learnt to find lines."""
+    torch.manual_seed(0)
+    network = DBAC(channels=[4, 8])
+    loss, optimizer = CascadeLoss(), torch.optim.Adam(network.parameters(), 0.02)
+    crops, masks = (torch.cat(tensors) for tensors in zip(*(lines(seed, 48, 48, 3) for seed in range(8)), strict=True))
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss(network(crops), torch.cat([masks, masks], 1)).backward()
+        optimizer.step()
+    return network.eval()
+
+
+@torch.inference_mode()
+def mask_of(inferer: WholeOrWindowsInferer, image: torch.Tensor, network: torch.nn.Module) -> np.ndarray:
+    return (inferer(image, network)[0, 0] > 0.5).numpy()
+
+
+def test_windows_and_whole_image_agree_and_find_the_lines(network):
+    image, truth = lines(100, 200, 170, 8)
+    whole = mask_of(WholeOrWindowsInferer(), image, network)
+    windows = mask_of(WholeOrWindowsInferer(window=64, whole_pixels=0), image, network)
+    assert score(whole, truth[0, 0] > 0)["dice"] > 0.9
+    assert score(windows, whole)["dice"] >= 0.995
+
+
+@pytest.mark.parametrize(("limit", "shape"), [(60 * 50, (60, 50)), (60 * 50 - 1, (32, 32))])
+def test_images_up_to_the_limit_are_segmented_at_once(limit, shape):
+    seen = []
+    WholeOrWindowsInferer(window=32, whole_pixels=limit)(
+        torch.rand(1, 1, 60, 50), lambda batch: seen.append(tuple(batch.shape[-2:])) or batch.clone()
+    )
+    assert set(seen) == {shape}
+
+
+def test_an_image_smaller_than_a_window_is_segmented_whole(network):
+    image, _ = lines(102, 40, 33, 3)
+    with torch.inference_mode():
+        torch.testing.assert_close(WholeOrWindowsInferer(window=64)(image, network), network(image))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 52)])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0, 1.3])
+@pytest.mark.parametrize("whole_pixels", [0, 10**6])
+def test_any_scale_gives_the_size_of_the_image(network, size, scale, whole_pixels):
+    image = lines(103, *size, 0)[0]
+    inferer = WholeOrWindowsInferer(window=32, whole_pixels=whole_pixels, scale=scale)
+    assert mask_of(inferer, image, network).shape == size
+
+
+@pytest.mark.parametrize(("scale", "sides"), [(0.5, (32, 26)), (2.0, (126, 104))])
+def test_the_network_sees_the_scaled_image(scale, sides):
+    seen = []
+    WholeOrWindowsInferer(scale=scale)(torch.rand(1, 1, 63, 52), lambda batch: seen.append(batch.shape[-2:]) or batch)
+    assert [tuple(shape) for shape in seen] == [sides]
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_a_scaled_ramp_comes_back_where_it_was(scale):
+    """A shift by a part of a pixel would move every vessel: away from the borders, a ramp's value is its place."""
+    ramp = torch.arange(51.0)[:, None].expand(51, 40)[None, None]
+    output = WholeOrWindowsInferer(scale=scale)(ramp, torch.nn.Identity())
+    torch.testing.assert_close(output[..., 4:-4, 4:-4], ramp[..., 4:-4, 4:-4], atol=0.02, rtol=0)
+
+
+def test_an_identity_gives_the_image_back():
+    image = torch.rand(2, 1, 150, 131, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(WholeOrWindowsInferer()(image, torch.nn.Identity()), image)
+    windows = WholeOrWindowsInferer(window=64, whole_pixels=0)(image, torch.clone)
+    torch.testing.assert_close(windows, image, atol=1e-5, rtol=0)
+
+
+def test_slices_of_a_stack_are_segmented_one_by_one_and_metadata_kept(network):
+    stack = torch.stack([lines(seed, 40, 33, 3)[0] for seed in (1, 2, 3)], -1)
+    with torch.inference_mode():
+        output = WholeOrWindowsInferer()(MetaTensor(stack, meta={"filename_or_obj": "stack.tif"}), network)
+        torch.testing.assert_close(output[..., 1].as_tensor(), network(stack[..., 1]))
+    assert output.shape == (1, 1, 40, 33, 3)
+    assert output.meta["filename_or_obj"] == "stack.tif"
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+def test_a_scale_that_is_not_positive_is_refused(scale):
+    with pytest.raises(ValueError, match="scale"):
+        WholeOrWindowsInferer(scale=scale)
