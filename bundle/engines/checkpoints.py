@@ -182,6 +182,10 @@ def _load_state(network: nn.Module, state: dict, path: Path, remedy: str) -> Non
 
 
 def _write(checkpoint: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as partial:
-        torch.save(checkpoint, partial)
+    with atomic(path) as partial, open(partial, "wb") as stream:
+        try:
+            torch.save(checkpoint, stream)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # a full disk, behind what PyTorch makes of it
+                raise error.__context__ from None
+            raise

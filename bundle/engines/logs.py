@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 from monai.utils import optional_import
+
+from ..errors import InputError
 
 __all__ = ["EpochLog"]
 
@@ -23,6 +27,9 @@ class EpochLog:
     Args:
         evaluator: the validation engine, whose ``state.metrics`` are shown.
         output_dir: the training's output folder; events go to ``tensorboard`` in it.
+
+    Raises:
+        InputError: the events cannot be written.
     """
 
     def __init__(self, evaluator: Engine, output_dir: str | Path) -> None:
@@ -43,14 +50,17 @@ class EpochLog:
     def open(self, engine: Engine) -> None:
         """Open the event file."""
         writer, found = optional_import("torch.utils.tensorboard", name="SummaryWriter")
-        self.events = writer(self.folder, purge_step=engine.state.iteration + 1) if found else None
+        if found:
+            with self._writing():
+                self.events = writer(self.folder, purge_step=engine.state.iteration + 1)
 
     def step(self, engine: Engine) -> None:
         """Write the loss and the learning rate of a step."""
         if self.events is not None:
             step = engine.state.iteration
-            self.events.add_scalar("train/loss", engine.state.output["loss"].item(), step)
-            self.events.add_scalar("train/lr", engine.optimizer.param_groups[0]["lr"], step)
+            with self._writing():
+                self.events.add_scalar("train/loss", engine.state.output["loss"].item(), step)
+                self.events.add_scalar("train/lr", engine.optimizer.param_groups[0]["lr"], step)
 
     def epoch(self, engine: Engine) -> None:
         """Log a line, and write the validation metrics."""
@@ -58,10 +68,21 @@ class EpochLog:
         shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics)
         logger.info("epoch %d of %d: %s", engine.state.epoch, engine.state.max_epochs, shown or "not validated")
         if self.events is not None:
-            for name, value in metrics.items():
-                self.events.add_scalar(f"validation/{name}", value, engine.state.iteration)
+            with self._writing():
+                for name, value in metrics.items():
+                    self.events.add_scalar(f"validation/{name}", value, engine.state.iteration)
 
     def close(self, engine: Engine) -> None:
         """Close the event file."""
         if self.events is not None:
-            self.events.close()
+            with self._writing():
+                self.events.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                self.folder, f"cannot be written ({error.strerror})", "free some space or choose another output_dir"
+            ) from error
