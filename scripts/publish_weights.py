@@ -2,8 +2,8 @@
 
     python scripts/publish_weights.py CHECKPOINT [--output models/model.pt]
 
-A training never writes there by itself. The weights must fit the network of configs/inference.json, and what they give in
-half precision is compared with what they gave.
+A training never writes there by itself. The weights must fit the network of configs/inference.json, and what they give
+in half precision is compared with what they gave.
 """
 
 from __future__ import annotations

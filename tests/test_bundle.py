@@ -1,0 +1,108 @@
+"""The folder as a whole: what platforms and newcomers find in it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser, verify_net_in_out
+
+import bundle
+from bundle.engines import load_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = [
+    "errors",
+    "io",
+    "phantoms",
+    "transforms",
+    "networks",
+    "losses",
+    "metrics",
+    "pictures",
+    "data",
+    "engines",
+    "commands",
+]
+WEIGHTS = ROOT / "models" / "model.pt"
+
+
+def parsed(name: str) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config(ROOT / "configs" / name)
+    return parser
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bundle").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_from_the_rooms_below_it(path):
+    inside = path.relative_to(ROOT / "bundle").with_suffix("").parts
+    if inside[0] not in ROOMS:
+        pytest.skip("not in a room: the package itself and its entry point")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == len(inside):
+            names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+            for name in names:
+                assert ROOMS.index(name) < ROOMS.index(inside[0]), f"{path} imports {name}"
+
+
+def test_readme_has_two_lines_of_which_the_first_shows_it_and_the_second_tests_it():
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    first, second = (block.splitlines() for block in blocks[:2])
+    assert len(first) == len(second) == 1
+    assert "venv" in first[0] and "demo/" in first[0] and first[0].endswith("-m bundle demo")
+    assert "pytest" in second[0]
+    assert all("-c constraints.txt -e" in line for line in (first[0], second[0]))
+
+
+def test_metadata_tells_the_versions_that_are_pinned_and_of_this_package():
+    metadata = json.loads((ROOT / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = {name.lower(): version for name, version in (line.split("==") for line in lines)}
+    named = {
+        "monai": metadata["monai_version"],
+        "torch": metadata["pytorch_version"],
+        "numpy": metadata["numpy_version"],
+    }
+    assert named == {name: pins[name] for name in named}
+    required = metadata["required_packages_version"]
+    assert required == {name: pins[name] for name in required}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == bundle.__version__ == metadata["version"]
+    assert metadata["version"] in metadata["changelog"]
+    core = {re.split(r"[<>=]", line)[0].lower() for line in project["dependencies"]}
+    assert core == set(required) | set(named)
+
+
+def test_training_and_inference_take_the_same_network_and_the_same_steps_to_a_mask():
+    train, inference = parsed("train.yaml"), parsed("inference.json")
+    assert train["network_def"] == inference["network_def"]
+    values = {key: inference[key] for key in ("low", "high", "close_gaps", "remove_fragments")}
+
+    def written_out(step: dict) -> dict:
+        return {key: values.get(str(value).lstrip("@"), value) for key, value in step.items()}
+
+    steps = [written_out(step) for step in inference["postprocessing"]["transforms"]]
+    assert steps[1:] == train["binarization"]
+
+
+def test_shipped_weights_fit_load_without_unpickling_and_are_small():
+    assert WEIGHTS.stat().st_size < 25 * 2**20
+    assert set(torch.load(WEIGHTS, weights_only=True)) == {"model"}
+    load_weights(parsed("inference.json").get_parsed_content("network_def"), WEIGHTS)
+
+
+def test_network_takes_and_gives_what_the_metadata_say():
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(ROOT / "configs" / "metadata.json"),
+        config_file=str(ROOT / "configs" / "inference.json"),
+        device="cpu",
+        p=2,
+        n=4,
+        any=3,
+    )
