@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import nn
@@ -108,7 +109,7 @@ class DeeperUNetPlusPlus(UNetPlusPlus):
     """U-Net++ that has grown to the size of a cascade: the paper's "deeper U-Net++".
 
     The count closest to DBAC's wins among the cascade's second subnetworks with one to three blocks at each node, with
-    and without a further level, whose width is any multiple of 8 up to twice the widest.
+    and without a further level of any width up to twice the widest.
 
     Args:
         in_channels: channels of the image.
@@ -131,6 +132,7 @@ class DeeperUNetPlusPlus(UNetPlusPlus):
     ) -> None:
         base = tuple(channels if refine_channels is None else refine_channels)
 
+        @cache
         def size(further: tuple[int, ...], blocks: int) -> int:
             return count_parameters(ResidualUNetPlusPlus(in_channels, 1, base + further, blocks))
 
@@ -138,11 +140,12 @@ class DeeperUNetPlusPlus(UNetPlusPlus):
             aim = count_parameters(
                 DBAC(in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node)
             )
-            widths = range(8, 2 * max(base) + 1, 8)
-            candidates = []
+            widths = range(1, 2 * max(base) + 1)
+            candidates: list[tuple[tuple[int, ...], int]] = []
             for blocks in (1, 2, 3):
-                first_above = bisect_left(widths, aim, key=lambda width, blocks=blocks: size((width,), blocks))
-                nearest = [(width,) for width in widths[max(first_above - 1, 0) : first_above + 1]]
-                candidates += [(further, blocks) for further in [(), *nearest]]
+                candidates.append(((), blocks))
+                if size((), blocks) < aim:  # a further level brings it nearer
+                    above = bisect_left(widths, aim, key=lambda width, blocks=blocks: size((width,), blocks))
+                    candidates += [((width,), blocks) for width in widths[max(above - 1, 0) : above + 1]]
             further, blocks = min(candidates, key=lambda candidate: abs(size(*candidate) - aim))
         super().__init__(in_channels, base + further, blocks)
