@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ..errors import InputError, input_error
 __all__ = ["FAILURE", "InputDataset"]
 
 FAILURE = "failure"
+
+logger = logging.getLogger(__name__)
 
 
 class InputDataset(Dataset):
@@ -39,9 +42,18 @@ class InputDataset(Dataset):
         try:
             return self.transform({"image": str(path)})
         except Exception as exception:
-            error = input_error(exception)
-            if error is None:
-                raise
+            # not raised: it would end the loader's thread, and ignite take the images before it again for those behind
+            error = input_error(exception) or _unexpected(exception)
             if error.path is None:
                 error = InputError(path, error.problem, error.remedy)
             return {FAILURE: str(error)}
+
+
+def _unexpected(exception: Exception) -> InputError:
+    cause = exception
+    while cause.__cause__ is not None:  # of MONAI's wrapping
+        cause = cause.__cause__
+    if isinstance(cause, MemoryError):
+        return InputError(None, "does not fit into memory", "crop it")
+    logger.debug("unexpected", exc_info=exception)
+    return InputError(None, f"cannot be read ({type(cause).__name__}: {cause})", "it may be damaged; get another copy")
