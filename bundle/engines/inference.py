@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,15 @@ class SegmentationWriter:
             source = inputs["image"].meta["filename_or_obj"]
             mask = outputs["pred"]
             found = _in_file_order(mask).astype(bool)
-            self._tiff(source, "probability", outputs["probability"], mask)
+            original = _in_file_order(inputs["original"])
+            with suppress(OSError):  # what forbids it forbids writing too, which says so
+                self._path(source, "mask").unlink()  # an earlier run's does not belong to what is written now
+            self._tiff(source, "probability", _in_file_order(outputs["probability"]), mask)
             if "image_depth" in inputs:
-                self._tiff(source, "fused", inputs["original"], mask)
-                self._tiff(source, "depth", inputs["image_depth"], mask)
-            write_png(self._path(source, "overlay", ".png"), mask_overlay(_in_file_order(inputs["original"]), found))
-            write_ome_tiff(self._path(source, "mask"), found, _axes(found), _spacing(mask))
+                self._tiff(source, "fused", _as_stored(original, mask.meta["original_dtype"]), mask)
+                self._tiff(source, "depth", _in_file_order(inputs["image_depth"]), mask)
+            write_png(self._path(source, "overlay", ".png"), mask_overlay(original, found))
+            self._tiff(source, "mask", found, mask)
             if not found.any():
                 logger.warning("%s: no vessel found, the mask is empty", source)
             logger.info("%s: %.1f %% vessel, %s", source, 100 * found.mean(), self._path(source, "mask"))
@@ -109,9 +113,8 @@ class SegmentationWriter:
     def _path(self, source: str, kind: str, suffix: str = ".tif") -> Path:
         return output_path(self.output_dir, source, kind, suffix)
 
-    def _tiff(self, source: str, kind: str, image: MetaTensor, like: MetaTensor) -> None:
-        array = _in_file_order(image)
-        write_ome_tiff(self._path(source, kind), array, _axes(array), _spacing(like))
+    def _tiff(self, source: str, kind: str, array: np.ndarray, like: MetaTensor) -> None:
+        write_ome_tiff(self._path(source, kind), array, "ZYX"[-array.ndim :], _spacing(like))
 
 
 def _in_file_order(image: MetaTensor) -> np.ndarray:
@@ -119,8 +122,10 @@ def _in_file_order(image: MetaTensor) -> np.ndarray:
     return image[0].cpu().numpy().T
 
 
-def _axes(array: np.ndarray) -> str:
-    return "ZYX"[-array.ndim :]
+def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Values in the file's own type, where float32, as which they were read, holds that type exactly."""
+    integer = np.issubdtype(dtype, np.integer) and np.can_cast(dtype, np.float32)
+    return array.astype(dtype) if integer else array
 
 
 def _spacing(image: MetaTensor) -> tuple[float, ...] | None:
