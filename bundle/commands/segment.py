@@ -105,7 +105,7 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise InputError(None, f"no device {name!r} here", "choose cpu, or leave --device out") from error
     return device
