@@ -49,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_reading_arguments(parser)
     parser.add_argument(
-        "--scale", type=_positive, default=1.0, help="resample by this factor and back, to the weights' vessel widths"
+        "--scale",
+        metavar="FACTOR",
+        type=_scale,
+        default=1.0,
+        help="resample by this factor and back, to the widths that the weights have seen; auto finds it (default: 1)",
     )
     parser.add_argument("--weights", type=Path, help="a checkpoint of a training, instead of the shipped weights")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
@@ -126,10 +130,12 @@ def _log_to_terminal() -> None:
     logger.propagate = False
 
 
-def _positive(text: str) -> float:
+def _scale(text: str) -> float | str:
+    if text == "auto":
+        return text
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+        raise argparse.ArgumentTypeError(f"{text} is neither a positive number nor auto")
     return value
 
 

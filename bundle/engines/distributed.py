@@ -29,7 +29,11 @@ def join_processes(device: torch.device) -> None:
 
 
 def leave_processes() -> None:
-    """Part again, when all have come to the end."""
+    """Part again, when all have come to the end.
+
+    A process that ends while gloo's threads still hold a tensor is aborted; waiting for the others lets them let go.
+    """
+    distributed.barrier()
     distributed.destroy_process_group()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
@@ -18,7 +19,9 @@ from monai.engines.utils import IterationEvents
 from ..data.inputs import FAILURE
 from ..errors import InputError, input_error
 from ..io import image_name, write_ome_tiff
+from ..metrics import median_width
 from ..pictures import mask_overlay, write_png
+from .scales import SEEN_WIDTHS
 
 __all__ = ["SegmentationEvaluator", "SegmentationWriter", "unfinished"]
 
@@ -64,7 +67,8 @@ class SegmentationEvaluator(SupervisedEvaluator):
         """
         self.succeeded = self.failed = 0
         if len(self.data_loader):  # ignite takes an empty loader for an endless one
-            super().run(global_epoch)
+            with torch.inference_mode():
+                super().run(global_epoch)
         logger.info("%d segmented, %d failed", self.succeeded, self.failed)
         if self.failed:
             raise InputError(None, f"{self.failed} of {self.succeeded + self.failed} inputs failed", "see above")
@@ -106,8 +110,7 @@ class SegmentationWriter:
                 self._tiff(source, "depth", _in_file_order(inputs["image_depth"]), mask)
             write_png(self._path(source, "overlay", ".png"), mask_overlay(original, found))
             self._tiff(source, "mask", found, mask)
-            if not found.any():
-                logger.warning("%s: no vessel found, the mask is empty", source)
+            _remark_on(source, found)
             logger.info("%s: %.1f %% vessel, %s", source, 100 * found.mean(), self._path(source, "mask"))
 
     def _path(self, source: str, kind: str, suffix: str = ".tif") -> Path:
@@ -115,6 +118,22 @@ class SegmentationWriter:
 
     def _tiff(self, source: str, kind: str, array: np.ndarray, like: MetaTensor) -> None:
         write_ome_tiff(self._path(source, kind), array, "ZYX"[-array.ndim :], _spacing(like))
+
+
+def _remark_on(source: str, found: np.ndarray) -> None:
+    """Warn of masks that the weights may not be the right ones for."""
+    if not found.any():
+        logger.warning("%s: no vessel found, the mask is empty", source)
+        return
+    width = median_width(found if found.ndim == 2 else found.max(axis=0))
+    if not SEEN_WIDTHS[0] <= width <= SEEN_WIDTHS[1]:
+        logger.warning(
+            "%s: its vessels are about %.0f pixels wide, the shipped weights are at home from %.0f to %.0f; "
+            "look at the overlay, and try --scale auto",
+            source,
+            width,
+            *SEEN_WIDTHS,
+        )
 
 
 def _in_file_order(image: MetaTensor) -> np.ndarray:
