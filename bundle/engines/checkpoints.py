@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import pickle
 from pathlib import Path
 
 import torch
@@ -166,7 +165,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
 def _load(path: Path) -> dict:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # bytes that are no pickle may read as any command and fail in any way
         raise InputError(path, "is not a file of weights, or is damaged", "give another, or train again") from error
     if not isinstance(checkpoint, dict):
         raise InputError(path, "holds no dictionary of weights", "save the network's state_dict")
