@@ -1,0 +1,627 @@
+"""Segmentation from the command line: each input gets its outputs, a bad one a line, and nothing is half-written."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import pytest
+import tifffile
+import torch
+from scipy.ndimage import binary_dilation, gaussian_filter
+from torch import nn
+
+from bundle.__main__ import main
+from bundle.data import InputDataset
+from bundle.engines import WholeOrWindowsInferer, load_weights
+from bundle.io import open_image, write_ome_tiff
+from bundle.metrics import score
+from bundle.networks import CascadeEnsemble
+from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ROOT / "models" / "model.pt"
+shipped_weights = pytest.mark.skipif(not SHIPPED.exists(), reason="the shipped weights are not here (models/model.pt)")
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The default network with random weights, its norms fitted to noise, so that probabilities differ visibly."""
+    torch.manual_seed(0)
+    network = CascadeEnsemble(channels=[8, 16, 32, 64, 128], dbac_scale=1.0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the plain mean of what was seen
+    with torch.no_grad():
+        network.train()(torch.rand(4, 1, 64, 64))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def weights(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "random.pt"
+    torch.save({"model": network.state_dict()}, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _logging():
+    """The command takes the package's log to the terminal; other tests want to catch it."""
+    logger = logging.getLogger("bundle")
+    before = (logger.handlers, logger.level, logger.propagate)
+    yield
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.fixture
+def segment(weights, tmp_path, capsys):
+    """Segment into ``tmp_path / "out"``; gives the exit status, the lines of stdout and those of stderr.
+
+    Both thresholds are 0.5, about which the random network's probabilities lie.
+    """
+
+    def call(
+        *words, weights=weights, output=tmp_path / "out", thresholds=("--low", "0.5", "--high", "0.5"), device="cpu"
+    ):
+        given = ["--weights", str(weights)] if weights else []
+        capsys.readouterr()
+        command = ["segment", *map(str, words), "--output", str(output), "--device", device, *given, *thresholds]
+        try:
+            status = main(command)
+        except SystemExit as stop:  # words that argparse refuses
+            status = stop.code
+        out, err = capsys.readouterr()
+        return status, out.splitlines(), err.splitlines()
+
+    return call
+
+
+def noise(shape=(40, 56), seed=0, dtype=np.uint8):
+    info = np.iinfo(dtype)
+    return np.random.default_rng(seed).integers(info.min, info.max, shape, dtype, endpoint=True)
+
+
+def image_file(path, array=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, noise() if array is None else array, photometric="minisblack")
+    return path
+
+
+def read(path):
+    return open_image(path).array()
+
+
+def names(folder):
+    """Everything in a folder, hidden files as well."""
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def outputs(*stems, stack=False):
+    kinds = ["mask.tif", "overlay.png", "probability.tif"] + (["depth.tif", "fused.tif"] if stack else [])
+    return sorted(f"{stem}_{kind}" for stem in stems for kind in kinds)
+
+
+def drawn_vessels(shape, truth=None, seed=0):
+    """A field of curved vessels of 3 to 9 pixels, unevenly bright, blurred and noisy, and its mask."""
+    rng = np.random.default_rng(seed)
+    picture = PIL.Image.new("L", shape[::-1])
+    pen = PIL.ImageDraw.Draw(picture)
+    for _ in range(round(np.prod(shape) / 9000)):
+        steps = np.cumsum(rng.normal(rng.normal(0, 14, 2), 8, (12, 2)), axis=0) + rng.uniform(0, shape[::-1], 2)
+        pen.line([tuple(step) for step in steps.tolist()], fill=1, width=int(rng.integers(3, 10)), joint="curve")
+    mask = np.asarray(picture) > 0
+    light = gaussian_filter(mask * (0.5 + gaussian_filter(rng.random(shape), 30)), 1.2)
+    return np.clip(rng.normal(30 + 150 * light, 8), 0, 255).astype(np.uint8), mask
+
+
+# outputs
+
+
+def test_outputs_have_the_input_s_name_whatever_characters_it_holds(segment, tmp_path):
+    files = ["a #6.tif", "356.tiff", "1e5.png", "x.ome.tif", "$v@1.tif", "two words [b].tif", "@y.tif", "é.tif"]
+    for name in files:
+        if name.endswith("png"):
+            (tmp_path / "in").mkdir(exist_ok=True)
+            PIL.Image.fromarray(noise()).save(tmp_path / "in" / name)
+        else:
+            image_file(tmp_path / "in" / name)
+    stems = ["a #6", "356", "1e5", "x", "$v@1", "two words [b]", "@y", "é"]
+    assert segment(tmp_path / "in")[0] == 0
+    assert names(tmp_path / "out") == outputs(*stems)
+    # the same file by the same name alone, as a shell hands it on
+    status, out, _ = segment(*(tmp_path / "in" / name for name in files), output=tmp_path / "again")
+    assert status == 0
+    assert names(tmp_path / "again") == outputs(*stems)
+    assert out[-1] == "8 segmented, 0 failed"
+
+
+def test_mask_probability_and_overlay_have_the_image_s_rows_and_columns(segment, network, tmp_path):
+    image = noise((40, 57), dtype=np.uint16)
+    segment(image_file(tmp_path / "a.tif", image))
+    mask, probability = (tifffile.imread(tmp_path / "out" / f"a_{kind}.tif") for kind in ("mask", "probability"))
+    assert (mask.dtype, mask.shape) == (np.uint8, (40, 57))
+    assert set(np.unique(mask)) == {0, 255}
+    assert (probability.dtype, probability.shape) == (np.float32, (40, 57))
+    assert 0 <= probability.min() < probability.max() <= 1
+    overlay = PIL.Image.open(tmp_path / "out" / "a_overlay.png")
+    assert (overlay.mode, overlay.size) == ("RGB", (57, 40))
+    equalized = AdaptiveHistogramEqualization()(image.T[None])  # rows and columns exchanged, as MONAI's readers do
+    with torch.no_grad():
+        expected = network(torch.as_tensor(equalized)[None])[0, 0].numpy().T
+    np.testing.assert_allclose(probability, expected, atol=1e-4)
+
+
+@shipped_weights
+def test_a_vessel_stays_where_it_is(segment, tmp_path):
+    """An L that no flip or transposition maps onto itself, near one corner of a wide image."""
+    truth = np.zeros((120, 200), bool)
+    truth[20:26, 20:180] = truth[20:60, 20:26] = True
+    light = gaussian_filter(truth.astype(float), 1)
+    image = np.random.default_rng(0).normal(40 + 150 * light, 8).clip(0, 255).astype(np.uint8)
+    assert segment(image_file(tmp_path / "a.tif", image), weights=None, thresholds=())[0] == 0
+    mask = read(tmp_path / "out" / "a_mask.tif")
+    assert score(mask, truth)["dice"] > 0.8
+    assert not (mask[~binary_dilation(truth, iterations=6)]).any()
+
+
+def test_pixel_sizes_come_from_the_input_and_are_not_invented(segment, tmp_path):
+    write_ome_tiff(tmp_path / "in" / "known.tif", noise(), "YX", (0.5, 0.25))
+    write_ome_tiff(tmp_path / "in" / "stack.tif", noise((3, 40, 56)), "ZYX", (2, 0.5, 0.25))
+    image_file(tmp_path / "in" / "unknown.tif")
+    segment(tmp_path / "in")
+    for stem, spacing in {"known": (0.5, 0.25), "stack": (0.5, 0.25), "unknown": None}.items():
+        for path in (tmp_path / "out").glob(f"{stem}_*.tif"):
+            assert open_image(path).spacing == spacing
+            told = dict(re.findall(r'PhysicalSize([XYZ])="([^"]*)"', tifffile.TiffFile(path).ome_metadata))
+            assert told == ({"X": "0.25", "Y": "0.5"} if spacing else {})
+    segment(tmp_path / "in" / "stack.tif", "--mode", "stack", output=tmp_path / "slices")
+    assert open_image(tmp_path / "slices" / "stack_mask.tif").spacing == (2, 0.5, 0.25)
+    segment(tmp_path / "in" / "unknown.tif", "--spacing", "1", "3", "2", output=tmp_path / "given")
+    assert open_image(tmp_path / "given" / "unknown_mask.tif").spacing == (3, 2)
+
+
+def test_a_stack_is_fused_first_and_its_fusion_is_that_of_fuse(segment, tmp_path):
+    stack = noise((4, 40, 56), dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    write_ome_tiff(path, stack, "ZYX", (2, 0.5, 0.5))
+    assert segment(path)[0] == 0
+    assert names(tmp_path / "out") == outputs("a", stack=True)
+    for kind in ("mask", "probability", "fused", "depth"):
+        assert open_image(tmp_path / "out" / f"a_{kind}.tif").axes == "YX"
+    np.testing.assert_array_equal(read(tmp_path / "out" / "a_fused.tif"), stack.max(axis=0))
+    assert set(np.unique(read(tmp_path / "out" / "a_depth.tif"))) == {0, 1, 2, 3}
+    main(["fuse", str(path), "--output", str(tmp_path / "fused")])
+    for kind in ("fused", "depth"):
+        there = tmp_path / "fused" / f"a_{kind}.tif"
+        assert (tmp_path / "out" / there.name).read_bytes() == there.read_bytes()
+    image_file(tmp_path / "b.tif", stack.max(axis=0))
+    segment(tmp_path / "b.tif")
+    np.testing.assert_array_equal(read(tmp_path / "out" / "a_mask.tif"), read(tmp_path / "out" / "b_mask.tif"))
+
+
+def test_mode_stack_segments_every_slice_as_an_image_of_its_own(segment, network, tmp_path):
+    stack = noise((3, 40, 57))
+    write_ome_tiff(tmp_path / "a.tif", stack, "ZYX")
+    assert segment(tmp_path / "a.tif", "--mode", "stack")[0] == 0
+    assert names(tmp_path / "out") == outputs("a")
+    mask, probability = (open_image(tmp_path / "out" / f"a_{kind}.tif") for kind in ("mask", "probability"))
+    assert mask.axes == probability.axes == "ZYX"
+    assert mask.shape == probability.shape == (3, 40, 57)
+    assert set(np.unique(mask.array())) == {0, 255}
+    for index, plane in enumerate(stack):
+        with torch.no_grad():
+            expected = network(torch.as_tensor(LinearContrast()(plane.T[None]))[None])[0, 0].numpy().T
+        np.testing.assert_allclose(probability.plane(index), expected, atol=1e-4)
+    assert PIL.Image.open(tmp_path / "out" / "a_overlay.png").size == (57, 40)
+
+
+def test_8_and_12_and_16_bits_of_one_image_give_one_mask(segment, tmp_path):
+    image = noise()
+    for bits, factor in {8: 1, 12: 16, 16: 257}.items():
+        image_file(tmp_path / "in" / f"{bits}.tif", image.astype(np.uint8 if bits == 8 else np.uint16) * factor)
+    segment(tmp_path / "in")
+    eight, twelve, sixteen = (read(tmp_path / "out" / f"{bits}_mask.tif") for bits in (8, 12, 16))
+    assert eight.any() and not eight.all()
+    np.testing.assert_array_equal(twelve, eight)
+    np.testing.assert_array_equal(sixteen, eight)
+
+
+@pytest.mark.parametrize("factor", ["2", "0.5", "0.01"])
+@pytest.mark.parametrize("shape", [(41, 57), (1, 1)])
+def test_a_scale_changes_no_size(segment, tmp_path, factor, shape):
+    assert segment(image_file(tmp_path / "a.tif", noise(shape)), "--scale", factor)[0] == 0
+    assert read(tmp_path / "out" / "a_mask.tif").shape == shape
+    assert read(tmp_path / "out" / "a_probability.tif").shape == shape
+
+
+def test_higher_thresholds_find_part_of_what_lower_ones_find(segment, tmp_path):
+    path = image_file(tmp_path / "a.tif")
+    masks = []
+    for low, high in [("0.4", "0.4"), ("0.4", "0.6"), ("0.5", "0.6"), ("0.6", "0.8"), ("0.9", "1")]:
+        output = tmp_path / f"{low} {high}"
+        assert segment(path, output=output, thresholds=("--low", low, "--high", high))[0] == 0
+        masks.append(read(output / "a_mask.tif") > 0)
+    assert all((more | less == more).all() for more, less in zip(masks, masks[1:], strict=False))
+    assert masks[0].any() and not masks[-1].any()
+    assert len({int(mask.sum()) for mask in masks}) >= 4
+
+
+# which inputs, and what is there already
+
+
+def test_files_folders_and_patterns_may_be_mixed(segment, tmp_path):
+    image_file(tmp_path / "folder" / "a.tif")
+    for name in ("b1", "b2", "c"):
+        image_file(tmp_path / f"{name}.tif")
+    status, out, _ = segment(tmp_path / "folder", tmp_path / "b*.tif", tmp_path / "c.tif", tmp_path / "b1.tif")
+    assert (status, out[-1]) == (0, "4 segmented, 0 failed")
+    assert names(tmp_path / "out") == outputs("a", "b1", "b2", "c")
+
+
+def test_what_exists_is_kept_and_said_unless_overwrite(segment, tmp_path):
+    a, b = image_file(tmp_path / "a.tif"), image_file(tmp_path / "b.tif")
+    segment(a)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    status, out, _ = segment(a, b)
+    assert status == 0
+    assert [line for line in out if ": kept " in line] == [
+        f"{a}: kept {tmp_path / 'out' / 'a_mask.tif'} (--overwrite makes it again)"
+    ]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert segment(a, "--overwrite")[0] == 0
+    assert all(path.stat().st_mtime_ns > before[path] for path in before)
+
+
+def test_nothing_left_to_do_is_success(segment, tmp_path):
+    path = image_file(tmp_path / "a.tif")
+    segment(path)
+    status, out, err = segment(path)
+    assert (status, len(out), err) == (0, 2, [])
+
+
+def test_an_interrupted_command_given_again_makes_only_what_is_missing(segment, tmp_path):
+    """The mask is written last: where it is missing, its image is not done."""
+    for name in "abc":
+        image_file(tmp_path / "in" / f"{name}.tif")
+    segment(tmp_path / "in")
+    out = tmp_path / "out"
+    contents = {path.name: path.read_bytes() for path in out.iterdir()}
+    times = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert all(times[f"{name}_mask.tif"] == max(times[file] for file in outputs(name)) for name in "abc")
+    (out / "b_mask.tif").unlink()
+    (out / "b_overlay.png").unlink()
+    assert segment(tmp_path / "in")[1][-1] == "1 segmented, 0 failed"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == contents
+    remade = {path.name for path in out.iterdir() if path.stat().st_mtime_ns != times[path.name]}
+    assert remade == set(outputs("b"))
+
+
+def test_an_overwrite_that_fails_leaves_no_mask_beside_outputs_that_it_does_not_belong_to(segment, tmp_path):
+    path = image_file(tmp_path / "a.tif")
+    segment(path)
+    (tmp_path / "out" / "a_overlay.png").unlink()
+    (tmp_path / "out" / "a_overlay.png").mkdir()
+    assert segment(path, "--overwrite", "--scale", "2")[0] == 1
+    assert "a_mask.tif" not in names(tmp_path / "out")
+
+
+def test_two_inputs_of_one_name_are_refused_before_anything_runs(segment, tmp_path):
+    inputs = [image_file(tmp_path / name) for name in ("c.tif", "1/a.tif", "2/a.ome.tif")]
+    status, out, err = segment(*inputs)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert str(inputs[1]) in err[0] and str(inputs[2]) in err[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_shows_how_it_is_used(segment):
+    status, out, _ = segment("--help")
+    assert status == 0
+    assert sum("python -m bundle segment " in line for line in out) >= 3
+    assert all(any(word in line for line in out) for word in ("NAME_mask.tif", "--channel", "--overwrite", "--scale"))
+
+
+def test_inference_json_writes_what_segment_writes_and_ends_in_a_line_for_a_bad_file(segment, weights, tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "config"
+    image_file(folder / "a #6.tif")
+    write_ome_tiff(folder / "$v@1.ome.tif", noise((3, 40, 56), dtype=np.uint16), "ZYX", (2, 0.5, 0.25))
+    (folder / "bad.tif").write_text("no image")
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
+    command += ["--dataset_dir", str(folder), "--output_dir", str(output), "--weights", str(weights)]
+    command += ["--low", "0.5", "--high", "0.5", "--device", "$torch.device('cpu')"]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert first.returncode == 1
+    assert "Traceback" not in first.stdout + first.stderr
+    lines = [line for line in (first.stdout + first.stderr).splitlines() if "bad.tif" in line]
+    assert len(lines) == 1 and "is no TIFF file" in lines[0]
+    assert segment(folder)[0] == 1
+    assert names(output) == names(tmp_path / "out") == sorted(outputs("a #6") + outputs("$v@1", stack=True))
+    for path in output.iterdir():
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+    (folder / "bad.tif").unlink()
+    times = {path: path.stat().st_mtime_ns for path in output.iterdir()}
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in output.iterdir()} == times
+
+
+# bad input
+
+
+def text(path):
+    path.write_text("this is a text")
+
+
+def nothing(path):
+    path.write_bytes(b"")
+
+
+def half(path):
+    image_file(path, noise((200, 200)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def page_missing(path):
+    """Four pages declared, and the file cut where the last one's pixels begin."""
+    write_ome_tiff(path, noise((4, 64, 64)), "ZYX")
+    with tifffile.TiffFile(path) as tiff:
+        end = tiff.pages[3].dataoffsets[0]
+    path.write_bytes(path.read_bytes()[:end])
+
+
+def half_png(path):
+    PIL.Image.fromarray(noise((200, 200))).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damaged(path):
+    """Compressed pixels overwritten, everything else as it was."""
+    tifffile.imwrite(path, noise((200, 200)), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        start, count = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[start : start + count] = bytes(count)
+    path.write_bytes(content)
+
+
+def colours(path):
+    tifffile.imwrite(path, noise((40, 56, 3)), photometric="rgb")
+
+
+def not_a_number(path):
+    image_file(path, np.where(np.eye(40), np.nan, 1).astype(np.float32))
+
+
+def infinite(path):
+    image_file(path, np.where(np.eye(40), np.inf, 1).astype(np.float32))
+
+
+def complex_numbers(path):
+    image_file(path, noise().astype(np.complex64))
+
+
+def five_axes(path):
+    tifffile.imwrite(path, noise((2, 3, 2, 16, 16)), imagej=True, metadata={"axes": "TZCYX"})
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("bad.tif", text, "no TIFF file"),
+        ("bad.png", text, "no PNG"),
+        ("bad.nii.gz", text, "no NIfTI file"),
+        ("bad.oib", text, "bad.oib"),
+        ("bad.tif", nothing, "0 bytes"),
+        ("bad.png", nothing, "0 bytes"),
+        ("bad.tif", half, "truncated"),
+        ("bad.tif", page_missing, "truncated"),
+        ("bad.png", half_png, "damaged"),
+        ("bad.tif", damaged, "bad.tif"),
+        ("bad.tif", colours, "--channel"),
+        ("bad.tif", not_a_number, "not finite"),
+        ("bad.tif", infinite, "not finite"),
+        ("bad.tif", complex_numbers, "complex64"),
+        ("bad.tif", five_axes, "--channel"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["fused", "stack"])
+def test_a_bad_input_gets_one_line_and_the_others_their_masks(segment, tmp_path, name, make, said, mode):
+    first, last = image_file(tmp_path / "in" / "a.tif"), image_file(tmp_path / "in" / "z.tif")
+    bad = tmp_path / "in" / name
+    make(bad)
+    status, out, err = segment(first, bad, last, "--mode", mode)
+    assert status == 1
+    lines = [line for line in err if str(bad) in line]
+    assert len(lines) == 1 and said in lines[0]
+    assert ";" in lines[0] or said == "complex64"  # what to do
+    assert "2 segmented, 1 failed" in out
+    assert names(tmp_path / "out") == outputs("a", "z")
+
+
+def test_one_channel_of_a_coloured_image_is_segmented(segment, tmp_path):
+    colours(tmp_path / "a.tif")
+    image_file(tmp_path / "green.tif", tifffile.imread(tmp_path / "a.tif")[..., 1])
+    assert segment(tmp_path / "a.tif", "--channel", "green")[0] == 0
+    assert segment(tmp_path / "green.tif")[0] == 0
+    np.testing.assert_array_equal(read(tmp_path / "out" / "a_mask.tif"), read(tmp_path / "out" / "green_mask.tif"))
+
+
+def test_words_that_mean_no_file_are_said_and_the_others_are_segmented(segment, tmp_path):
+    (tmp_path / "empty").mkdir()
+    missing = [tmp_path / "empty", tmp_path / "nowhere.tif", tmp_path / "*.xyz"]
+    status, out, err = segment(*missing, image_file(tmp_path / "a.tif"))
+    assert (status, out[-1]) == (1, "1 segmented, 0 failed")
+    assert [line.split(":")[0] for line in err[:3]] == [str(path) for path in missing]
+    status, out, err = segment(tmp_path / "empty", output=tmp_path / "none")
+    assert (status, out, len(err)) == (1, [], 1)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unexpected_error_of_an_image_is_its_line_and_not_the_end_of_the_loader(tmp_path):
+    def transform(item):
+        raise ZeroDivisionError("no width") if item["image"] == "b.tif" else MemoryError
+
+    dataset = InputDataset(["b.tif", "huge.tif"], transform)
+    assert dataset[0]["failure"].startswith("b.tif: cannot be read (ZeroDivisionError: no width)")
+    assert dataset[1]["failure"].startswith("huge.tif: does not fit into memory")
+
+
+def pickled(path):
+    path.write_bytes(pickle.dumps({"model": Path("elsewhere")}, protocol=2))
+
+
+def truncated_weights(path):
+    torch.save({"model": CascadeEnsemble(channels=[4, 8]).state_dict()}, path)
+    path.write_bytes(path.read_bytes()[:20000])
+
+
+def narrow_weights(path):
+    torch.save({"model": CascadeEnsemble(channels=[4, 8, 16, 32, 64], dbac_scale=1.0).state_dict()}, path)
+
+
+def other_checkpoint(path):
+    torch.save({"model": None, "epoch": 3}, path)
+
+
+def tensor(path):
+    torch.save(torch.ones(3), path)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "no such file of weights"),
+        (lambda path: path.mkdir(), "no such file of weights"),
+        (text, "is not a file of weights"),
+        (nothing, "is not a file of weights"),
+        (pickled, "is not a file of weights"),
+        (truncated_weights, "is not a file of weights"),
+        (narrow_weights, "does not fit CascadeEnsemble"),
+        (other_checkpoint, "does not fit CascadeEnsemble"),
+        (tensor, "no dictionary of weights"),
+    ],
+    ids=["missing", "folder", "text", "empty", "pickle", "truncated", "narrow", "checkpoint", "tensor"],
+)
+def test_weights_that_do_not_fit_get_one_line_before_anything_is_written(segment, tmp_path, make, said):
+    path = tmp_path / "w.pt"
+    make(path)
+    status, out, err = segment(image_file(tmp_path / "a.tif"), weights=path)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert err[0].startswith(f"{path}: ") and said in err[0] and ";" in err[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_made_gets_a_line(segment, tmp_path):
+    (tmp_path / "file").write_text("regular")
+    path = image_file(tmp_path / "a.tif")
+    status, _, err = segment(path, output=tmp_path / "file" / "out")
+    assert status == 1
+    assert sum("cannot write there" in line for line in err) == 1
+    assert (tmp_path / "file").read_text() == "regular"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small disk")
+def test_a_full_disk_gets_a_line_and_holds_only_whole_files(segment, tmp_path):
+    large, small = image_file(tmp_path / "large.tif", noise((200, 200))), image_file(tmp_path / "small.tif")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        status, out, err = segment(large, small, output=disk)
+        assert status == 1
+        assert [line for line in err if "large_" in line] == [
+            f"{disk / 'large_probability.tif'}: no room left on the disk; free some space or choose another output "
+            "folder"
+        ]
+        assert "1 segmented, 1 failed" in out
+        assert names(disk) == outputs("small")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "meta", "cpu:x", "cuda:99"])
+def test_a_device_that_is_not_here_gets_one_line(segment, tmp_path, device):
+    status, out, err = segment(image_file(tmp_path / "a.tif"), device=device)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert repr(device) in err[0] and ";" in err[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["--scale", "0"], 2),
+        (["--scale", "nan"], 2),
+        (["--scale", "wide"], 2),
+        (["--high", "1.5"], 2),
+        (["--low", "nan"], 2),
+        (["--low", "0.9", "--high", "0.1"], 1),
+        (["--low", "0.96"], 1),
+        (["--mode", "3d"], 2),
+    ],
+)
+def test_values_out_of_range_are_refused(segment, tmp_path, words, status):
+    answer, out, err = segment(image_file(tmp_path / "a.tif"), *words, thresholds=())
+    assert (answer, out) == (status, [])
+    assert words[0] in err[-1]
+    assert not (tmp_path / "out").exists()
+
+
+# images in which nothing can be seen
+
+
+@pytest.mark.parametrize("mode", ["fused", "stack"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((1, 1), 7, np.uint8),
+        noise((1, 20)),
+        noise((20, 1)),
+        np.zeros((30, 41), np.uint8),
+        np.full((30, 41), 1000, np.uint16),
+        np.full((30, 41), -1.5, np.float32),
+        np.zeros((3, 30, 41), np.uint8),
+    ],
+    ids=["1×1", "1×20", "20×1", "zero", "constant 16 bit", "constant float", "zero stack"],
+)
+@shipped_weights
+def test_an_image_without_anything_gives_an_empty_mask_and_a_warning(segment, tmp_path, image, mode):
+    path = image_file(tmp_path / "a.tif", image)
+    status, out, err = segment(path, "--mode", mode, weights=None, thresholds=())
+    assert (status, out[-1]) == (0, "1 segmented, 0 failed")
+    assert sum(str(path) in line and "the mask is empty" in line for line in err) == 1
+    mask = read(tmp_path / "out" / "a_mask.tif")
+    assert mask.shape == (image.shape if mode == "stack" else image.shape[-2:])
+    assert not mask.any()
+
+
+# whole and in windows
+
+
+@shipped_weights
+@torch.inference_mode()
+def test_windows_leave_no_seam_and_the_mask_that_the_whole_image_gives():
+    window, overlap = 256, 0.375
+    image, truth = drawn_vessels((700, 900))
+    network = CascadeEnsemble(channels=[8, 16, 32, 64, 128], dbac_scale=1.0)
+    network = load_weights(network, SHIPPED).eval().to(memory_format=torch.channels_last)
+    prepared = torch.as_tensor(AdaptiveHistogramEqualization()(image[None]))[None]
+    whole = WholeOrWindowsInferer()(prepared, network)[0, 0].numpy()
+    windows = WholeOrWindowsInferer(window=window, overlap=overlap, whole_pixels=0)(prepared, network)[0, 0].numpy()
+    assert score(whole > 0.5, truth)["dice"] > 0.8  # there is something to disagree about
+    assert score(windows > 0.5, whole > 0.5)["dice"] >= 0.995
+    for axis in (0, 1):
+        # a seam is a step in the difference; it shows only if neighbouring pixels differ less without it
+        step = np.abs(np.diff(windows - whole, axis=axis)).mean(axis=1 - axis)
+        usual = np.abs(np.diff(whole, axis=axis)).mean()
+        length = whole.shape[axis]
+        starts = [min(start, length - window) for start in range(0, length, int(window * (1 - overlap)))]
+        borders = {border for start in starts for border in (start, start + window)}
+        inside = [border - 1 for border in borders if 16 <= border <= length - 16]  # beyond, the whole image is padded
+        assert len(inside) >= 6
+        assert step[inside].max() < 0.25 * usual
