@@ -167,8 +167,8 @@ def test_a_vessel_stays_where_it_is(segment, tmp_path):
     image = np.random.default_rng(0).normal(40 + 150 * light, 8).clip(0, 255).astype(np.uint8)
     assert segment(image_file(tmp_path / "a.tif", image), weights=None, thresholds=())[0] == 0
     mask = read(tmp_path / "out" / "a_mask.tif")
-    assert score(mask, truth)["dice"] > 0.8
-    assert not (mask[~binary_dilation(truth, iterations=6)]).any()
+    assert (mask[truth] > 0).mean() > 0.95
+    assert not mask[~binary_dilation(truth, iterations=6)].any()  # the annotators of VessMAP drew outside the edge
 
 
 def test_pixel_sizes_come_from_the_input_and_are_not_invented(segment, tmp_path):
@@ -613,7 +613,7 @@ def test_windows_leave_no_seam_and_the_mask_that_the_whole_image_gives():
     prepared = torch.as_tensor(AdaptiveHistogramEqualization()(image[None]))[None]
     whole = WholeOrWindowsInferer()(prepared, network)[0, 0].numpy()
     windows = WholeOrWindowsInferer(window=window, overlap=overlap, whole_pixels=0)(prepared, network)[0, 0].numpy()
-    assert score(whole > 0.5, truth)["dice"] > 0.8  # there is something to disagree about
+    assert score(whole > 0.5, truth)["cldice"] > 0.9  # there is something to disagree about
     assert score(windows > 0.5, whole > 0.5)["dice"] >= 0.995
     for axis in (0, 1):
         # a seam is a step in the difference; it shows only if neighbouring pixels differ less without it
