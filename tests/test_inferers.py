@@ -28,6 +28,15 @@ def lines(seed: int, height: int, width: int, count: int) -> tuple[torch.Tensor,
     return torch.tensor(image, dtype=torch.float32)[None, None], torch.tensor(mask)[None, None]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Two threads on so little spend their time waiting for each other where the machine is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def network():
     """A small cascade that has learnt to find lines."""
