@@ -95,10 +95,10 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
         raise InputError(None, f"--low {low:g} is above --high {high:g}", "exchange them")
     # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own
     parser["inputs"] = paths
-    parser["output_dir"] = arguments.output
+    parser["output_folder"] = arguments.output
     parser["reading#0#reader"] = MicroscopyReader(**reading_options(arguments))
     parser["bundle_root"] = str(CONFIG.parents[1])
-    parser["weights"] = arguments.weights or CONFIG.parents[1] / "models" / "model.pt"
+    parser["weights_file"] = arguments.weights or CONFIG.parents[1] / "models" / "model.pt"
     parser["mode"] = "stack" if arguments.mode == "stack" else "fused"
     parser.update({"scale": arguments.scale, "low": low, "high": high, "overwrite": arguments.overwrite})
     if arguments.device is not None:

@@ -1,5 +1,6 @@
 """Training, validation and inference on MONAI's ignite engines: what the configs attach to them."""
 
+from .arguments import as_typed
 from .batches import CascadeTargets
 from .checkpoints import ResumableCheckpoint, load_weights
 from .distributed import SharedBuffers, join_processes, leave_processes
@@ -18,6 +19,7 @@ __all__ = [
     "SharedBuffers",
     "VesselScores",
     "WholeOrWindowsInferer",
+    "as_typed",
     "join_processes",
     "leave_processes",
     "load_weights",

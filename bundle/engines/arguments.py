@@ -1,0 +1,34 @@
+"""Words of the command line as they were typed, whatever MONAI's runner made of them."""
+
+from __future__ import annotations
+
+import sys
+
+from fire.parser import DefaultParseValue
+
+__all__ = ["as_typed"]
+
+
+def as_typed(option: str, value: object) -> str:
+    """The path that was typed for an option of ``python -m monai.bundle run``.
+
+    python-fire takes ``356`` and ``1e5`` for numbers and ends ``a #6`` at its comment; a config makes ``::`` of ``#``.
+    A path that starts with ``$`` or ``@`` stays an expression or a reference to the config: write ``./$path``.
+
+    Args:
+        option: its name, without dashes.
+        value: what the config has for it.
+
+    Returns:
+        The typed word, if the value was made of it; else the value, as text: a default of the config, or one that a
+        program set.
+    """
+    words = sys.argv[1:]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, rest = word.partition("=")
+        if name.startswith("-") and name.lstrip("-").replace("-", "_") == option:
+            typed = rest if equals else following
+            made = DefaultParseValue(typed)
+            if value in (made, str(made).replace("#", "::")):
+                return typed
+    return str(value)
