@@ -26,6 +26,7 @@ def main() -> None:
     text = text.replace("<!-- table: vessmap -->", table(rows))
     text = text.replace("<!-- table: paired -->", paired(rows))
     text = text.replace("<!-- table: minutes -->", minutes(read(DOCS / "results" / "minutes.csv")))
+    text = text.replace("<!-- table: binarization -->", plain(read(DOCS / "results" / "binarization_val.csv")))
     note = "<!-- made by python -m scripts.results of docs/findings.md and docs/results; change those -->\n"
     (DOCS / "results.md").write_text(note + text, encoding="utf-8")
 
@@ -73,6 +74,12 @@ def paired(rows: list[dict[str, str]]) -> str:
             cells += [f"{100 * difference.mean():+.2f}", f"{wilcoxon(difference).pvalue:.2g}"]
         lines.append("| " + " | ".join([*key, *cells]) + " |")
     return "\n".join(lines)
+
+
+def plain(rows: list[dict[str, str]]) -> str:
+    """The table as it is."""
+    lines = ["| " + " | ".join(rows[0]) + " |", "| --- " * len(rows[0]) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row.values()) + " |" for row in rows])
 
 
 def minutes(rows: list[dict[str, str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 
@@ -20,5 +21,9 @@ def show_input_errors() -> None:
             previous(kind, exception, traceback)
         else:
             print(error, file=sys.stderr)
+            # at once: a thread that is still reading images when the interpreter winds up would abort the program
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
 
     sys.excepthook = hook
