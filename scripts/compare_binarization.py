@@ -22,15 +22,16 @@ from bundle.transforms import CloseGaps, HysteresisThreshold, RemoveFragments
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = [  # low, high, gaps, fragments; the first is the default
-    (0.45, 0.95, 3, 30),
+    (0.45, 0.95, 2, 30),
     (0.45, 0.95, 0, 30),
+    (0.45, 0.95, 3, 30),
     (0.45, 0.95, 5, 30),
-    (0.45, 0.95, 3, 0),
-    (0.45, 0.95, 3, 60),
-    (0.45, 0.95, 3, 100),
-    (0.45, 0.80, 3, 30),
-    (0.40, 0.90, 3, 30),
-    (0.50, 0.50, 3, 30),
+    (0.45, 0.95, 2, 0),
+    (0.45, 0.95, 2, 60),
+    (0.45, 0.95, 2, 100),
+    (0.45, 0.80, 2, 30),
+    (0.40, 0.90, 2, 30),
+    (0.50, 0.50, 2, 30),
 ]
 SHOWN = ("dice", "cldice", "sensitivity", "precision", "betti0_error", "betti1_error")
 
