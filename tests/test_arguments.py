@@ -29,6 +29,8 @@ def test_a_default_and_a_value_that_a_program_set_stay(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["run", "--output_dir", "356"])
     assert as_typed("dataset_dir", "./demo") == "./demo"
     assert as_typed("output_dir", "elsewhere") == "elsewhere"
+    monkeypatch.setattr(sys, "argv", ["program"])
+    assert as_typed("output_dir", 356) == "356"
 
 
 def test_inference_reads_and_writes_folders_with_such_names(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import zip_longest
 
 from fire.parser import DefaultParseValue
 
@@ -24,7 +25,7 @@ def as_typed(option: str, value: object) -> str:
         program set.
     """
     words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, rest = word.partition("=")
         if name.startswith("-") and name.lstrip("-").replace("-", "_") == option:
             typed = rest if equals else following
