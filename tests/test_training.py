@@ -39,7 +39,12 @@ from bundle.transforms import AdaptiveHistogramEqualization, CloseGaps, Hysteres
 
 ROOT = Path(__file__).parents[1]
 CHANNELS = [2, 4, 8]
-BINARIZATION = {"binarization#0#low": 0.3, "binarization#0#high": 0.5, "binarization#2#size": 5}
+BINARIZATION = {
+    "binarization#0#low": 0.3,
+    "binarization#0#high": 0.5,
+    "binarization#1#size": 3,
+    "binarization#2#size": 5,
+}
 TINY = {
     "network_def#channels": CHANNELS,
     "crop": [32, 32],
