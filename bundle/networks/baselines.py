@@ -23,10 +23,10 @@ def count_parameters(network: nn.Module) -> int:
 
 
 class _Baseline(nn.Module):
-    """A network of one stage: the logits ``{"mask": [B, 1, H, W]}`` in training, the probability in evaluation."""
+    """A network of one stage: the logits ``{"mask": [B, 1, H, W]}`` in training, the probability in evaluation.
 
-    def logits(self, image: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+    Subclasses have the method ``logits``.
+    """
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         logits = self.logits(image)

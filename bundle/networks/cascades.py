@@ -17,7 +17,7 @@ __all__ = ["DBAC", "DDMAC"]
 class _Cascade(nn.Module):
     """What both cascades share: U-Net, attention, U-Net++, and the shortcuts from the first to the second.
 
-    Subclasses say what the second subnetwork sees.
+    Subclasses say in the method ``stages`` what the second subnetwork sees.
     """
 
     def __init__(
@@ -47,9 +47,6 @@ class _Cascade(nn.Module):
             {level: channels[level] for level in shortcut_levels},
         )
         self.stride = max(self.coarse.stride, self.refine.stride)
-
-    def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        raise NotImplementedError
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         stages = self.stages(image)
