@@ -123,3 +123,16 @@ def test_slices_of_a_stack_are_segmented_one_by_one_and_metadata_kept(network):
 def test_a_scale_that_is_not_positive_is_refused(scale):
     with pytest.raises(ValueError, match="scale"):
         WholeOrWindowsInferer(scale=scale)
+
+
+def test_a_side_shorter_than_the_window_is_not_padded():
+    seen = []
+
+    def network(image: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(image.shape[-2:]))
+        return image.clone()
+
+    image = torch.rand(1, 1, 40, 200)
+    output = WholeOrWindowsInferer(window=64, whole_pixels=0)(image, network)
+    assert set(seen) == {(40, 64)}
+    assert torch.allclose(output, image, atol=1e-5)

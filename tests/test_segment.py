@@ -312,6 +312,15 @@ def test_an_overwrite_that_fails_leaves_no_mask_beside_outputs_that_it_does_not_
     assert "a_mask.tif" not in names(tmp_path / "out")
 
 
+def test_outputs_beside_their_input_are_no_inputs_of_the_next_run(segment, tmp_path):
+    folder = tmp_path / "both"
+    image_file(folder / "a.tif")
+    assert segment(folder, output=folder)[0] == 0
+    assert names(folder) == sorted(["a.tif", *outputs("a")])
+    assert segment(folder, output=folder)[0] == 0
+    assert names(folder) == sorted(["a.tif", *outputs("a")])
+
+
 def test_two_inputs_of_one_name_are_refused_before_anything_runs(segment, tmp_path):
     inputs = [image_file(tmp_path / name) for name in ("c.tif", "1/a.tif", "2/a.ome.tif")]
     status, out, err = segment(*inputs)

@@ -162,13 +162,25 @@ def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: s
 def unfinished(inputs: Iterable[str | Path], output_dir: str | Path, overwrite: bool = False) -> list[Path]:
     """The inputs that have no mask yet; of the others it is said that theirs are kept.
 
+    Where images are read from the folder that is written to, an earlier run's outputs are no inputs.
+
     Args:
         inputs: files.
         output_dir: where their masks are.
         overwrite: take all of them.
     """
+    inputs = [Path(path) for path in inputs]
+    kinds = ("mask", "probability", "fused", "depth", "overlay")
+    outputs = {
+        output_path(output_dir, path, kind, ".png" if kind == "overlay" else ".tif").resolve()
+        for path in inputs
+        for kind in kinds
+    }
     todo = []
-    for path in map(Path, inputs):
+    for path in inputs:
+        if path.resolve() in outputs:
+            logger.warning("%s: is left out, an output of another input", path)
+            continue
         mask = output_path(output_dir, path, "mask")
         if mask.exists() and not overwrite:
             logger.info("%s: kept %s (--overwrite makes it again)", path, mask)
