@@ -1,4 +1,6 @@
-"""Make docs/results.md of docs/findings.md, the words, and the tables in docs/results, the numbers.
+"""Make the pages of docs/words, with the numbers of docs/results in their tables: docs/words/X.md becomes docs/X.md.
+
+Words name a table by a comment on a line of its own: ``<!-- table: NAME -->``, NAME a key of :data:`TABLES`.
 
 python -m scripts.results
 """
@@ -6,7 +8,9 @@ python -m scripts.results
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +24,18 @@ COUNTS = ("betti0_error", "betti1_error")
 
 
 def main() -> None:
-    """Write docs/results.md."""
-    rows = read(DOCS / "results" / "vessmap_test.csv")
-    text = (DOCS / "findings.md").read_text(encoding="utf-8")
-    text = text.replace("<!-- table: vessmap -->", table(rows))
-    text = text.replace("<!-- table: paired -->", paired(rows))
-    text = text.replace("<!-- table: minutes -->", minutes(read(DOCS / "results" / "minutes.csv")))
-    text = text.replace("<!-- table: binarization -->", plain(read(DOCS / "results" / "binarization_val.csv")))
-    note = "<!-- made by python -m scripts.results of docs/findings.md and docs/results; change those -->\n"
-    (DOCS / "results.md").write_text(note + text, encoding="utf-8")
+    """Write the pages."""
+    for words in sorted((DOCS / "words").glob("*.md")):
+        text = re.sub(
+            r"^<!-- table: (\w+) -->$", lambda match: TABLES[match[1]](), words.read_text(encoding="utf-8"), flags=re.M
+        )
+        note = f"<!-- made by python -m scripts.results of docs/words/{words.name} and docs/results; change those -->\n"
+        (DOCS / words.name).write_text(note + text, encoding="utf-8", newline="\n")
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV."""
-    with open(path, newline="", encoding="utf-8") as stream:
+def read(name: str) -> list[dict[str, str]]:
+    """Rows of a CSV of docs/results."""
+    with open(DOCS / "results" / name, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -86,6 +88,14 @@ def minutes(rows: list[dict[str, str]]) -> str:
     """Minutes of each training."""
     lines = ["| Training | Minutes |", "| --- | --- |"]
     return "\n".join(lines + [f"| {row['training']} | {float(row['minutes']):.0f} |" for row in rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "vessmap": lambda: table(read("vessmap_test.csv")),
+    "paired": lambda: paired(read("vessmap_test.csv")),
+    "minutes": lambda: minutes(read("minutes.csv")),
+    "binarization": lambda: plain(read("binarization_val.csv")),
+}
 
 
 if __name__ == "__main__":
