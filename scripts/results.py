@@ -81,7 +81,9 @@ def paired(rows: list[dict[str, str]]) -> str:
 def plain(rows: list[dict[str, str]]) -> str:
     """The table as it is."""
     lines = ["| " + " | ".join(rows[0]) + " |", "| --- " * len(rows[0]) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row.values()) + " |" for row in rows])
+    return "\n".join(
+        lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row.values()) + " |" for row in rows]
+    )
 
 
 def minutes(rows: list[dict[str, str]]) -> str:
@@ -90,11 +92,18 @@ def minutes(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines + [f"| {row['training']} | {float(row['minutes']):.0f} |" for row in rows])
 
 
+def platforms() -> str:
+    """What each platform did with the bundle, of those that were recorded."""
+    rows = [row for path in sorted((DOCS / "results").glob("platforms_*.csv")) for row in read(path.name)]
+    return plain(rows) if rows else "None is recorded."
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "vessmap": lambda: table(read("vessmap_test.csv")),
     "paired": lambda: paired(read("vessmap_test.csv")),
     "minutes": lambda: minutes(read("minutes.csv")),
     "binarization": lambda: plain(read("binarization_val.csv")),
+    "platforms": platforms,
 }
 
 
