@@ -21,6 +21,7 @@ ROOMS = [
     "io",
     "phantoms",
     "transforms",
+    "volumes",
     "networks",
     "losses",
     "metrics",

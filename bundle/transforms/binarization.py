@@ -6,6 +6,7 @@ runs diagonally is one vessel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -45,6 +46,23 @@ def hysteresis(probability: np.ndarray, low: float, high: float) -> np.ndarray:
     return kept[components]
 
 
+def ball(size: float, spacing: Sequence[float]) -> np.ndarray:
+    """Make the disk or ball with which gaps are closed.
+
+    Args:
+        size: diameter, in the unit of `spacing`.
+        spacing: length of a pixel along each axis.
+
+    Returns:
+        bool, as many dimensions as `spacing` has lengths, each side odd.
+    """
+    spacing = np.asarray(spacing, float)
+    radius = size / 2 * (1 + TOLERANCE)
+    reach = (radius // spacing).astype(int)
+    offsets = np.indices(2 * reach + 1).T - reach
+    return (np.square(offsets * spacing).sum(-1) <= radius**2).T
+
+
 def close_gaps(mask: np.ndarray, size: float, spacing: tuple[float, ...] | None = None) -> np.ndarray:
     """Close a mask with a disk (2D) or ball (3D) of diameter `size`.
 
@@ -56,14 +74,10 @@ def close_gaps(mask: np.ndarray, size: float, spacing: tuple[float, ...] | None 
     Returns:
         bool, the same shape: `mask` and what was filled.
     """
-    spacing = np.ones(mask.ndim) if spacing is None else np.asarray(spacing)
-    radius = size / 2 * (1 + TOLERANCE)
-    reach = (radius // spacing).astype(int)
-    offsets = np.indices(2 * reach + 1).T - reach
-    ball = (np.square(offsets * spacing).sum(-1) <= radius**2).T
+    element = ball(size, np.ones(mask.ndim) if spacing is None else spacing)
     # what lies outside the image is background, with room for the ball: nothing is filled because a border is near
-    border = reach + 1
-    closed = binary_closing(np.pad(mask, [(b, b) for b in border]), ball)
+    border = [side // 2 + 1 for side in element.shape]
+    closed = binary_closing(np.pad(mask, [(b, b) for b in border]), element)
     return closed[tuple(slice(b, -b) for b in border)]
 
 

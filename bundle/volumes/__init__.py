@@ -1,0 +1,23 @@
+"""Volumes larger than memory: read, changed and written by blocks, a band of rows of one slice each.
+
+A volume is anything with ``shape`` (Z, Y, X) and ``rows(z, start, stop)``. What is done here to a volume equals what
+:mod:`bundle.transforms` does to the same array in memory, voxel for voxel, whatever the bands.
+"""
+
+from .blocks import StoredVolume, Volume, band_rows
+from .closing import close_gaps
+from .components import hysteresis, remove_fragments
+from .order import percentiles
+from .overlap import ahead, behind
+
+__all__ = [
+    "StoredVolume",
+    "Volume",
+    "ahead",
+    "band_rows",
+    "behind",
+    "close_gaps",
+    "hysteresis",
+    "percentiles",
+    "remove_fragments",
+]

@@ -1,0 +1,111 @@
+"""A volume in a folder, a file for each block."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..io import atomic
+
+# pixels of a block: a slice of up to 2,896 × 2,896 is one block, and few of them at a time are in memory
+BLOCK_PIXELS = 1 << 23
+
+
+class Volume(Protocol):
+    """What can be read by blocks."""
+
+    shape: tuple[int, int, int]
+
+    def rows(self, z: int, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop`` (not included) of slice ``z``, ``[stop - start, X]``."""
+
+
+def band_rows(width: int) -> int:
+    """How many rows of a plane of this width make a block."""
+    return max(1, BLOCK_PIXELS // width)
+
+
+class StoredVolume:
+    """A volume of which each block is a ``.npy`` file that appears when it is whole.
+
+    Blocks are read by plain file access: the pages of a memory map would count as memory, and grow with depth.
+
+    Args:
+        folder: where its files are; made with the first block.
+        shape: Z, Y, X.
+        dtype: of the values; bool is stored as bits.
+        rows: height of a block; the last of a slice may be lower.
+    """
+
+    def __init__(self, folder: str | Path, shape: tuple[int, int, int], dtype: np.dtype | type, rows: int) -> None:
+        self.folder = Path(folder)
+        self.shape = tuple(int(side) for side in shape)
+        self.dtype = np.dtype(dtype)
+        height, width = self.shape[1:]
+        self.bands = [(start, min(start + rows, height)) for start in range(0, height, rows)]
+        self._bits = self.dtype.kind == "b"
+        self._stored = np.dtype(np.uint8) if self._bits else self.dtype.newbyteorder("<")
+        self._stride = (width + 7) // 8 if self._bits else width
+
+    def has(self, z: int, start: int) -> bool:
+        """Whether the block of slice ``z`` that begins at row ``start`` is there, and whole."""
+        try:
+            size = self._path(z, start).stat().st_size
+        except FileNotFoundError:
+            return False
+        return size == self._offset(start) + self._height(start) * self._stride * self._stored.itemsize
+
+    def write(self, z: int, start: int, block: np.ndarray) -> None:
+        """Store a block ``[rows, X]``.
+
+        Raises:
+            InputError: it cannot be written.
+            ValueError: it is of another size.
+        """
+        if block.shape != (self._height(start), self.shape[2]):
+            raise ValueError(f"a block of {block.shape} where {(self._height(start), self.shape[2])} belongs")
+        stored = np.packbits(block, axis=-1) if self._bits else np.ascontiguousarray(block, self._stored)
+        with atomic(self._path(z, start)) as partial, open(partial, "wb") as stream:
+            np.lib.format.write_array(stream, stored, (1, 0), allow_pickle=False)
+
+    def rows(self, z: int, start: int, stop: int) -> np.ndarray:
+        """Rows of a slice, ``[stop - start, X]``; only these are read."""
+        parts = []
+        for first, last in self.bands:
+            top, bottom = max(first, start), min(last, stop)
+            if top < bottom:
+                offset = self._offset(first) + (top - first) * self._stride * self._stored.itemsize
+                count = (bottom - top) * self._stride
+                values = np.fromfile(self._path(z, first), self._stored, count, offset=offset)
+                parts.append(values.reshape(bottom - top, self._stride))
+        array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self._bits:
+            return np.unpackbits(array, axis=-1, count=self.shape[2]).view(bool)
+        return array.astype(self.dtype, copy=False)
+
+    def plane(self, z: int) -> np.ndarray:
+        """A whole slice, ``[Y, X]``."""
+        return self.rows(z, 0, self.shape[1])
+
+    def planes(self) -> Iterator[np.ndarray]:
+        """All slices, in order."""
+        return (self.plane(z) for z in range(self.shape[0]))
+
+    def _path(self, z: int, start: int) -> Path:
+        return self.folder / f"{z:06d}-{start:06d}.npy"
+
+    def _height(self, start: int) -> int:
+        return next(last for first, last in self.bands if first == start) - start
+
+    def _offset(self, start: int) -> int:
+        """Bytes of the header."""
+        header = io.BytesIO()
+        shape = (self._height(start), self._stride)
+        np.lib.format.write_array_header_1_0(
+            header, {"shape": shape, "fortran_order": False, "descr": np.lib.format.dtype_to_descr(self._stored)}
+        )
+        return header.tell()

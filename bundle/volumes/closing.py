@@ -1,0 +1,59 @@
+"""Binary closing of a volume with a window of slices in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from scipy.ndimage import binary_dilation, binary_erosion
+
+from .blocks import StoredVolume, Volume
+
+
+def close_gaps(mask: Volume, ball: np.ndarray, out: StoredVolume) -> None:
+    """Close a mask with a ball; what lies outside the volume is background.
+
+    Args:
+        mask: a volume of bool.
+        ball: bool, of odd sides, symmetric: :func:`bundle.transforms.binarization.ball`, axes ZYX.
+        out: of bool, where the result goes.
+    """
+    reach = [side // 2 for side in ball.shape]
+    for start, stop in out.bands:
+        height = stop - start
+        planes = _padded(mask, start, stop, reach)
+        dilated = _through(planes, ball, binary_dilation, np.logical_or)
+        closed = _through(dilated, ball, binary_erosion, np.logical_and)
+        for z, plane in enumerate(closed):
+            rows = slice(2 * reach[1], 2 * reach[1] + height)
+            out.write(z, start, plane[rows, 2 * reach[2] : plane.shape[1] - 2 * reach[2]])
+
+
+def _padded(mask: Volume, start: int, stop: int, reach: list[int]) -> Iterator[np.ndarray]:
+    """Rows of every slice, and twice the ball's reach around them; of slices before and behind as well."""
+    depth, height, width = mask.shape
+    z_pad, y_pad, x_pad = (2 * r for r in reach)
+    first, last = max(0, start - y_pad), min(height, stop + y_pad)
+    for z in range(-z_pad, depth + z_pad):
+        block = np.zeros((stop - start + 2 * y_pad, width + 2 * x_pad), bool)
+        if 0 <= z < depth:
+            top = first - (start - y_pad)
+            block[top : top + last - first, x_pad : x_pad + width] = mask.rows(z, first, last)
+        yield block
+
+
+def _through(
+    planes: Iterator[np.ndarray],
+    ball: np.ndarray,
+    operation: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    combine: np.ufunc,
+) -> Iterator[np.ndarray]:
+    """Dilate or erode in three dimensions, slice by slice of the ball; gives as many slices fewer as it has but one."""
+    window: deque[list[np.ndarray]] = deque(maxlen=len(ball))
+    middle = len(ball) // 2
+    for plane in planes:
+        # a ball is the same above and below its middle
+        window.append([operation(plane, disk) for disk in ball[: middle + 1]])
+        if len(window) == len(ball):
+            yield combine.reduce([window[k][middle - abs(k - middle)] for k in range(len(ball))])
