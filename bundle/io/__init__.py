@@ -5,10 +5,12 @@ from .formats import open_image, open_recordings
 from .image import Image, Recording, choose, relabel
 from .inputs import expand, image_name, list_images
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
+from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .reader import MicroscopyReader
 from .writer import OMETiffWriter
 
 __all__ = [
+    "OUTPUT_SUFFIXES",
     "Image",
     "MicroscopyReader",
     "OMETiffWriter",
@@ -21,6 +23,8 @@ __all__ = [
     "open_image",
     "open_recordings",
     "relabel",
+    "write_image",
+    "write_image_planes",
     "write_ome_tiff",
     "write_ome_tiff_planes",
 ]

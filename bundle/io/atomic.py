@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are whole."""
+"""Files and folders that appear under their final name only when they are whole."""
 
 from __future__ import annotations
 
@@ -39,21 +39,63 @@ def atomic(path: str | Path) -> Iterator[Path]:
         InputError: no room on the disk, no permission, a file where a folder should be.
     """
     path = Path(path)
-    partial = path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-40:]}")
-    try:
+    partial = _hidden(path)
+    with _plainly(path, partial):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Write a folder that is one image beside its destination and move it there when it is whole.
+
+    Args:
+        path: where the folder shall stand. One of that name is replaced if its suffix is the same, as a file would
+            be; its old contents stay until the new ones are whole.
+
+    Yields:
+        The temporary folder to write to; it is there and empty.
+
+    Raises:
+        InputError: as for :py:func:`atomic`; or a file of the name is there.
+    """
+    path = Path(path)
+    partial, old = _hidden(path), _hidden(path)
+    with _plainly(path, partial):
+        if path.exists() and not path.is_dir():
+            raise InputError(path, *_CLOSED)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            if path.is_dir():
+                path.replace(old)
+            partial.replace(path)
+        finally:
+            if old.is_dir() and not path.exists():
+                old.replace(path)
+            for left in (partial, old):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-40:]}")
+
+
+@contextmanager
+def _plainly(path: Path, partial: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         # an input that cannot be read while an output is being written is not the output's fault
-        if error.filename is not None and Path(error.filename) not in (partial, path, *path.parents):
+        own = (partial, path, *path.parents)
+        named = None if error.filename is None else Path(error.filename)
+        if named is not None and named not in own and partial not in named.parents:
             raise
         raise _plain(path, error) from error
-    finally:
-        try:
-            partial.unlink(missing_ok=True)
-        except OSError:  # the folder itself could not be made
-            pass
 
 
 def _plain(path: Path, error: OSError) -> InputError:

@@ -24,11 +24,14 @@ READERS = {
     ".nii.gz": "nifti",
     ".oib": "olympus",
     ".oif": "olympus",
+    ".zarr": "ome_zarr",
 }
-LATER = {".czi": "Zeiss CZI", ".lif": "Leica LIF", ".nd2": "Nikon ND2", ".zarr": "OME-Zarr"}
+LATER = {".czi": "Zeiss CZI", ".lif": "Leica LIF", ".nd2": "Nikon ND2"}
 
 
 def _suffix(path: Path) -> str:
+    if is_folder_format(path):
+        return ".zarr"
     name = path.name.lower()
     return next((double for double in (".nii.gz", ".companion.ome") if name.endswith(double)), path.suffix.lower())
 
@@ -39,8 +42,10 @@ def is_readable(path: Path) -> bool:
 
 
 def is_folder_format(path: Path) -> bool:
-    """Tell whether a folder is one image of a format that is stored as a folder."""
-    return path.suffix.lower() == ".zarr" and path.is_dir()
+    """Tell whether a folder is an image, or a collection of images, of a format that is stored as a folder."""
+    if not path.is_dir():
+        return False
+    return path.suffix.lower() == ".zarr" or any((path / name).is_file() for name in (".zgroup", "zarr.json"))
 
 
 def parts(path: Path) -> list[Path]:
@@ -66,7 +71,7 @@ def open_recordings(path: str | Path) -> list[Recording]:
         raise InputError(path, "no such file", "check the name")
     if suffix in LATER:
         raise InputError(path, f"{LATER[suffix]} is not supported yet in this version", "convert it to OME-TIFF")
-    if path.is_dir():
+    if path.is_dir() and suffix != ".zarr":
         raise InputError(path, "is a folder", "name a file in it")
     if suffix not in READERS:
         kind = f"files ending in {suffix} are not read" if suffix else "a file without a suffix is not read"

@@ -32,6 +32,8 @@ class Recording:
         channels: the channels' names, or none.
         name: the scene's name, or nothing.
         undeclared: the file does not say what Z is: it is only the order of the pages.
+        rows: as ``read``, with the first row and the row after the last one of those that are wanted, where the format
+            gives some rows without all; None where it does not.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Recording:
     channels: tuple[str, ...] = ()
     name: str = ""
     undeclared: bool = False
+    rows: Callable[[Mapping[str, int], int, int], np.ndarray] | None = None
 
     @property
     def size(self) -> dict[str, int]:
@@ -104,12 +107,36 @@ class Image:
         Raises:
             InputError: the pixels cannot be read, are not finite, or are coloured while no channel was chosen.
         """
+        return self._read(z, 0, self.shape[-2], self._recording.read)
+
+    def rows(self, z: int, start: int, stop: int) -> np.ndarray:
+        """Read some rows of one plane, where the format allows it without decoding all of them.
+
+        Args:
+            z: the slice, from 0.
+            start: the first row.
+            stop: the row after the last one.
+
+        Returns:
+            The same as ``plane(z)[start:stop]``.
+
+        Raises:
+            InputError: see :py:meth:`plane`.
+        """
+        start, stop, _ = slice(start, stop).indices(self.shape[-2])
+        if start >= stop:
+            return np.empty((0, self.shape[-1]), self.dtype)
+        if self._recording.rows is None:
+            return self.plane(z)[start:stop]
+        return self._read(z, start, stop, lambda index: self._recording.rows(index, start, stop))
+
+    def _read(self, z: int, start: int, stop: int, read: Callable[[Mapping[str, int]], np.ndarray]) -> np.ndarray:
         if not 0 <= z < len(self):
             raise IndexError(f"slice {z} of {len(self)}")
         where = f"slice {z + 1} of {len(self)}" if len(self) > 1 else "the image"
         try:
             with self._lock:  # one file handle serves all threads
-                plane = self._recording.read({**self._index, "Z": z} if self.axes == "ZYX" else self._index)
+                plane = read({**self._index, "Z": z} if self.axes == "ZYX" else self._index)
         except InputError:
             raise
         except MemoryError as error:
@@ -120,10 +147,9 @@ class Image:
             ) from error
         if plane.ndim == 3:
             plane = _one_sample(plane, self._sample, self.path)
-        if plane.shape != self.shape[-2:]:
-            raise InputError(
-                self.path, f"{where} is {_by(plane.shape)} pixels, where {_by(self.shape[-2:])} are declared"
-            )
+        shape = stop - start, self.shape[-1]
+        if plane.shape != shape:
+            raise InputError(self.path, f"{where} is {_by(plane.shape)} pixels, where {_by(shape)} are declared")
         if plane.dtype.kind == "f" and not np.isfinite(plane).all():
             raise InputError(self.path, f"{where} holds values that are not finite (NaN or infinity)", "replace them")
         return np.asarray(plane, plane.dtype.newbyteorder("="))
@@ -232,13 +258,30 @@ def relabel(recording: Recording, axes: str) -> Recording:
             "name each dimension once, of T, Z, C, Y and X; Y and X are the rows and columns of a plane",
         )
 
+    def stored(index: Mapping[str, int]) -> dict[str, int]:
+        return dict.fromkeys(recording.axes, 0) | {old: index[axis] for old, axis in meaning.items() if axis in index}
+
+    def one_sample(plane: np.ndarray, at: Mapping[str, int]) -> np.ndarray:
+        return plane if meaning.get("S", "S") == "S" else plane[..., at["S"]]
+
     def read(index: Mapping[str, int]) -> np.ndarray:
-        stored = dict.fromkeys(recording.axes, 0) | {old: index[axis] for old, axis in meaning.items() if axis in index}
-        plane = recording.read(stored)
-        return plane if meaning.get("S", "S") == "S" else plane[..., stored["S"]]
+        at = stored(index)
+        return one_sample(recording.read(at), at)
+
+    def rows(index: Mapping[str, int], start: int, stop: int) -> np.ndarray:
+        at = stored(index)
+        return one_sample(recording.rows(at, start, stop), at)
 
     channels = recording.channels if meaning.get("C") == "C" else ()
-    return replace(recording, axes="".join(new), shape=tuple(shape), read=read, channels=channels, undeclared=False)
+    return replace(
+        recording,
+        axes="".join(new),
+        shape=tuple(shape),
+        read=read,
+        channels=channels,
+        undeclared=False,
+        rows=None if recording.rows is None else rows,
+    )
 
 
 def _pick(path: Path, option: str, count: int, names: Sequence[str], wanted: int | str | None) -> int:

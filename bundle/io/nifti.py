@@ -1,15 +1,19 @@
-"""NIfTI, read by nibabel; its axes are X, Y, Z, time, channel."""
+"""NIfTI, read and written by nibabel; its axes are X, Y, Z, time, channel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gzip
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import nibabel
 import numpy as np
 
 from ..errors import InputError
+from .atomic import atomic
 from .image import Recording
+from .planes import check_layout, checked_planes, stored_type
 from .spacing import to_micrometres
 
 _UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
@@ -41,3 +45,57 @@ def recordings(path: Path) -> list[Recording]:
     unit = _UNITS.get(header.get_xyzt_units()[0])
     spacing = {axis: to_micrometres(float(step), unit) for axis, step in zip("XYZ", header.get_zooms(), strict=False)}
     return [Recording(path, axes[:1:-1] + "YX", data.shape[:1:-1] + data.shape[1::-1], dtype, read, spacing)]
+
+
+def write_nifti_planes(
+    path: str | Path,
+    planes: Iterable[np.ndarray],
+    shape: Sequence[int],
+    dtype: np.dtype | type | str,
+    axes: str,
+    spacing: Sequence[float] | None = None,
+    channels: Sequence[str] = (),
+) -> None:
+    """Write a NIfTI file plane by plane, compressed if its name ends in ``.gz``.
+
+    Its dimensions are ``[X, Y]``, ``[X, Y, Z]`` or, with channels, ``[X, Y, Z, 1, C]``: what this package holds as
+    ``array[z, y, x]`` is there ``[x, y, z]``, and its reader gives ``[z, y, x]`` again. The affine is the diagonal of
+    the spacing, in micrometres, and the header says so. NIfTI's world axes point to a patient's right, front and head;
+    a microscope knows no patient, so that they only mean that X, Y and Z grow with the index: a viewer that turns
+    images the radiologist's way shows the first row at the bottom. Without spacing the steps are ones of no unit.
+
+    Args:
+        path: the file to write.
+        planes: see :py:func:`bundle.io.write_image_planes`, as all that follow.
+        shape: the shape of the whole.
+        dtype: the type of every plane.
+        axes: the leading axes, and ``YX``.
+        spacing: micrometres per pixel.
+        channels: checked, but NIfTI has no place for names.
+
+    Raises:
+        InputError: the file cannot be written.
+        ValueError: the planes do not fit shape and dtype, or these do not fit each other.
+    """
+    path, shape, dtype = Path(path), tuple(int(n) for n in shape), np.dtype(dtype)
+    check_layout(shape, stored_type(dtype), axes, spacing, channels)
+    size = dict(zip(axes, shape, strict=True))
+    order = "XYZTC" if "C" in axes else "XYZ"[: len(axes)]
+    steps = [1.0] * 3 if spacing is None else [float(step) for step in spacing[::-1]] + [1.0] * (3 - len(spacing))
+    # version 1 counts to 32767 along an axis
+    kind = nibabel.Nifti2Header if max(shape) > np.iinfo(np.int16).max else nibabel.Nifti1Header
+    header = kind(endianness="<")
+    header.set_data_dtype(stored_type(dtype))
+    header.set_data_shape([size.get(axis, 1) for axis in order])
+    header.set_zooms(steps[: min(3, len(order))] + [1.0] * (len(order) - 3))
+    header.set_xyzt_units("unknown" if spacing is None else "micron")
+    for place in (header.set_sform, header.set_qform):
+        place(np.diag([*steps, 1.0]), code="scanner")
+    header.set_data_offset(header.single_vox_offset)
+    with atomic(path) as partial, partial.open("wb") as file:
+        # neither name nor date: the same image gives the same bytes
+        packed = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.suffix.lower() == ".gz" else nullcontext(file)
+        with packed as stream:
+            header.write_to(stream)
+            for plane in checked_planes(planes, shape, dtype):
+                stream.write(plane.tobytes())

@@ -1,4 +1,4 @@
-"""OME-TIFF files, the one form in which images, masks and stacks are written."""
+"""OME-TIFF files, the form in which images, masks and stacks are written unless another is asked for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tifffile
 
 from .atomic import atomic
 from .ome_xml import describe
+from .planes import checked_planes, stored_type
 
 _CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes; the tags need some room too
 
@@ -63,7 +64,7 @@ def write_ome_tiff_planes(
         ValueError: the planes do not fit shape and dtype, or these do not fit each other.
     """
     shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
-    stored = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("<")
+    stored = stored_type(dtype)
     description = describe(shape, stored, axes, spacing, channels)
     pages = int(np.prod(shape[:-2]))
     per_centimetre = {} if spacing is None else {"resolution": (1e4 / spacing[-1], 1e4 / spacing[-2])}
@@ -75,7 +76,7 @@ def write_ome_tiff_planes(
     ):
         planes = iter(planes)
         tiff.write(
-            _checked(planes, pages, shape[-2:], dtype),
+            checked_planes(planes, shape, dtype),
             shape=(pages, *shape[-2:]),
             dtype=stored,
             photometric="minisblack",
@@ -86,16 +87,5 @@ def write_ome_tiff_planes(
             software=False,
             **per_centimetre,
         )
-        if next(planes, None) is not None:
+        if next(planes, None) is not None:  # tifffile does not ask beyond the last page announced
             raise ValueError(f"more planes came than the {pages} that were announced")
-
-
-def _checked(planes: Iterable[np.ndarray], count: int, shape: tuple[int, ...], dtype: np.dtype) -> Iterable[np.ndarray]:
-    done = 0
-    for plane in planes:
-        if plane.shape != shape or plane.dtype != dtype:
-            raise ValueError(f"plane {done} is {plane.dtype} {plane.shape}, where {dtype} {shape} was announced")
-        done += 1
-        yield plane * np.uint8(255) if dtype.kind == "b" else np.ascontiguousarray(plane, dtype.newbyteorder("<"))
-    if done < count:
-        raise ValueError(f"{done} planes came, where {count} were announced")

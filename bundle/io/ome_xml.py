@@ -10,6 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from .planes import check_layout
 from .spacing import to_micrometres
 
 TYPES = {
@@ -132,16 +133,9 @@ def describe(
         ValueError: the arguments do not fit each other.
     """
     lengths = axes.replace("C", "")
-    if axes not in ("YX", "ZYX", "CYX", "CZYX") or len(axes) != len(shape) or 0 in shape:
-        raise ValueError(f"axes {axes!r} do not describe an array of shape {tuple(shape)}")
-    if dtype.name not in TYPES:
-        raise ValueError(f"OME-TIFF has no type for {dtype.name}; it has {', '.join(TYPES)}")
-    if spacing is not None and (len(spacing) != len(lengths) or not all(np.isfinite(s) and s > 0 for s in spacing)):
-        raise ValueError(f"spacing {tuple(spacing)} is not a positive length for each of {lengths}")
+    check_layout(shape, dtype, axes, spacing, channels)
     size = dict(zip(axes, shape, strict=True))
     names = channels or [""] * size.get("C", 1)
-    if len(names) != size.get("C", 1):
-        raise ValueError(f"{len(names)} names for {size.get('C', 1)} channels")
     attributes = chain(
         [("ID", "Pixels:0"), ("DimensionOrder", "XYZCT"), ("Type", TYPES[dtype.name])],
         ((f"Size{axis}", str(size.get(axis, 1))) for axis in "XYZCT"),

@@ -1,4 +1,4 @@
-"""The OME-TIFF writer as a MONAI ``ImageWriter``."""
+"""The writers of this package as one MONAI ``ImageWriter``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monai.data.image_writer import ImageWriter
 from monai.data.utils import affine_to_spacing
 from monai.utils import convert_data_type, get_equivalent_dtype
 
-from .ome_tiff import write_ome_tiff
+from .output import write_image
 
 
 class OMETiffWriter(ImageWriter):
@@ -19,7 +19,8 @@ class OMETiffWriter(ImageWriter):
 
     One channel gives the axes ``YX`` or ``ZYX``, several give ``CYX`` or ``CZYX``. The pixel size comes from the
     affine, if the metadata's ``spacing`` tells that it is in micrometres. For
-    ``SaveImage(writer=OMETiffWriter, output_ext=".tif")``.
+    ``SaveImage(writer=OMETiffWriter, output_ext=".tif")``; with ``.nii.gz`` or ``.ome.zarr`` the same in that
+    format.
 
     Args:
         output_dtype: the type to store; that of the array if None.
@@ -85,4 +86,4 @@ class OMETiffWriter(ImageWriter):
             array = array[0]
         else:
             axes = f"C{axes}"
-        write_ome_tiff(filename, array, axes, self.spacing)
+        write_image(filename, array, axes, self.spacing)

@@ -1,0 +1,224 @@
+"""OME-Zarr, read and written by zarr: versions 0.1 to 0.5 are read, 0.4 is written.
+
+NGFF, https://ngff.openmicroscopy.org: an image is a folder that holds a pyramid of arrays and says what their axes and
+scales are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from . import ome_xml
+from .atomic import atomic_folder
+from .extras import library
+from .image import Recording
+from .planes import check_layout, checked_planes, stored_type
+from .remarks import remark
+from .spacing import to_micrometres
+
+_FORM = "OME-Zarr"
+_AGAIN = "get another copy"
+_TILE = 1024  # pixels a side that are stored together
+_SMALL = 512  # the pyramid ends where no side is longer
+
+
+def recordings(path: Path) -> list[Recording]:
+    """Open an OME-Zarr image, or a ``bioformats2raw`` collection of images; each is a scene."""
+    zarr = library("zarr", path, _FORM)
+    try:
+        group = zarr.open_group(path, mode="r")
+    except (FileNotFoundError, zarr.errors.ContainsArrayError) as error:
+        raise InputError(path, "is no OME-Zarr image", "name the folder that holds the image's metadata") from error
+    about = _attributes(group)
+    if "plate" in about or "well" in about:
+        raise InputError(path, "is a plate or well of many images", "name the folder of one image, such as A/1/0")
+    if "multiscales" in about:
+        return [_recording(path, group, one, about) for one in about["multiscales"]]
+    if "bioformats2raw.layout" not in about:
+        raise InputError(path, "is a Zarr folder without the metadata of an image (multiscales)", _AGAIN)
+    described = _described(path)
+    names = sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+    if not names or (described and len(described) != len(names)):
+        raise InputError(path, f"describes {len(described)} images and holds {len(names)}", _AGAIN)
+    found = []
+    for number, name in enumerate(names):
+        image = _attributes(group[name])
+        ome = described[number] if described else None
+        found += [_recording(path, group[name], one, image, ome) for one in image["multiscales"][:1]]
+    return found
+
+
+def _attributes(group) -> dict:
+    """The metadata of a group: up to version 0.4 they stand alone, since 0.5 under ``ome``."""
+    attributes = dict(group.attrs)
+    return attributes.get("ome", attributes)
+
+
+def _described(path: Path) -> tuple[ome_xml.OmeImage, ...]:
+    """The images of ``METADATA.ome.xml``, in the folder OME or, as early versions have it, beside the Zarr folder."""
+    for file in (path / "OME" / "METADATA.ome.xml", path.parent / "METADATA.ome.xml"):
+        if file.is_file():
+            try:
+                return ome_xml.parse(file.read_text(encoding="utf-8")).images
+            except ValueError:
+                remark(path, "its OME-XML is damaged; channels and pixel sizes are read from the arrays alone")
+    return ()
+
+
+def _recording(path: Path, group, image: Mapping, about: Mapping, ome: ome_xml.OmeImage | None = None) -> Recording:
+    level = image["datasets"][0]
+    array = group[level["path"]]
+    # before version 0.3 the axes were not named, and always these; in 0.3 they were names alone
+    stated = [{"name": axis} if isinstance(axis, str) else axis for axis in image.get("axes", "tczyx")]
+    axes = "".join(axis["name"].upper() if axis["name"] in "tczyx" else "?" for axis in stated)
+    if len(axes) != array.ndim:
+        raise InputError(path, f"names {len(axes)} axes of an array of {array.ndim}", _AGAIN)
+    if "?" in axes or axes[-2:] != "YX":
+        listed = ", ".join(str(axis["name"]) for axis in stated)
+        raise InputError(path, f"has the axes {listed}", "axes of t, c, z, y, x are read, in this order")
+    scale = np.ones(len(axes))
+    for transformation in (*level.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())):
+        if transformation["type"] == "scale" and "scale" in transformation:
+            scale = scale * transformation["scale"]
+    spacing = {
+        letter: to_micrometres(float(step), axis.get("unit"))
+        for letter, step, axis in zip(axes, scale, stated, strict=True)
+        if letter in "ZYX"
+    }
+    labels = [str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", ())]
+    names = tuple(labels) if len(labels) == dict(zip(axes, array.shape, strict=True)).get("C", 1) else ()
+    if ome is not None:
+        spacing = {axis: length if spacing.get(axis) is None else spacing[axis] for axis, length in ome.spacing.items()}
+        names = names or ome.channels
+
+    def rows(index: Mapping[str, int], start: int, stop: int) -> np.ndarray:
+        return np.asarray(array[(*(index[axis] for axis in axes[:-2]), slice(start, stop))])
+
+    return Recording(
+        path,
+        axes,
+        array.shape,
+        array.dtype.newbyteorder("="),
+        lambda index: rows(index, 0, array.shape[-2]),
+        spacing,
+        names if any(names) else (),
+        image.get("name") or (ome.name if ome else ""),
+        rows=rows,
+    )
+
+
+def write_ome_zarr_planes(
+    path: str | Path,
+    planes: Iterable[np.ndarray],
+    shape: Sequence[int],
+    dtype: np.dtype | type | str,
+    axes: str,
+    spacing: Sequence[float] | None = None,
+    channels: Sequence[str] = (),
+) -> None:
+    """Write an OME-Zarr image (NGFF 0.4, Zarr 2) plane by plane, with a pyramid that is reduced along Y and X.
+
+    Each level halves rows and columns: two by two pixels become their mean, of a mask their maximum, so that thin
+    vessels stay and 0 and 255 are all it holds; an odd last row or column counts twice. Z is not reduced, since slices
+    are wider apart than pixels.
+
+    Args:
+        path: the folder to write.
+        planes: see :py:func:`bundle.io.write_image_planes`, as all that follow.
+        shape: the shape of the whole.
+        dtype: the type of every plane.
+        axes: the leading axes, and ``YX``.
+        spacing: micrometres per pixel; without it no unit is stated.
+        channels: the channels' names.
+
+    Raises:
+        InputError: the folder cannot be written, or zarr is not installed.
+        ValueError: the planes do not fit shape and dtype, or these do not fit each other.
+    """
+    zarr, path = library("zarr", path, _FORM), Path(path)
+    numcodecs = library("numcodecs", path, _FORM)
+    shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
+    stored = stored_type(dtype)
+    check_layout(shape, stored, axes, spacing, channels)
+    outer, sizes = shape[:-2], [shape[-2:]]
+    while max(sizes[-1]) > _SMALL:
+        sizes.append(tuple(-(-n // 2) for n in sizes[-1]))
+    low, high = np.inf, -np.inf
+    name = path.name.removesuffix(".zarr").removesuffix(".ome")
+    names = channels or [""] * (shape[0] if axes[0] == "C" else 1)
+    with atomic_folder(path) as partial:
+        group = zarr.open_group(partial, mode="w", zarr_format=2)
+        levels = [
+            group.create_array(
+                str(number),
+                shape=(*outer, *size),
+                chunks=(*(1 for _ in outer), *(min(n, _TILE) for n in size)),
+                dtype=stored,
+                compressors=numcodecs.Blosc("zstd", 5, numcodecs.Blosc.SHUFFLE),
+                chunk_key_encoding={"name": "v2", "separator": "/"},
+            )
+            for number, size in enumerate(sizes)
+        ]
+        whole = checked_planes(planes, shape, dtype)
+        for place in product(*map(range, outer)):
+            plane = next(whole)
+            low, high = min(low, plane.min()), max(high, plane.max())
+            for level in levels:
+                level[place] = plane
+                plane = _halved(plane, np.max if dtype.kind == "b" else np.mean)
+        next(whole, None)  # more planes than announced are refused here
+        group.attrs.update(_metadata(name, axes, len(levels), spacing, names, (low, high), dtype.kind == "b"))
+
+
+def _halved(plane: np.ndarray, reduce) -> np.ndarray:
+    height, width = plane.shape
+    even = np.pad(plane, ((0, height % 2), (0, width % 2)), "edge")
+    small = reduce(even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2), axis=(1, 3))
+    return small.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(small).astype(plane.dtype)
+
+
+def _metadata(
+    name: str,
+    axes: str,
+    levels: int,
+    spacing: Sequence[float] | None,
+    channels: Sequence[str],
+    window: tuple[float, float],
+    mask: bool,
+) -> dict:
+    kinds = {"C": "channel"}
+    unit = {} if spacing is None else {"unit": "micrometer"}
+    lengths = axes.replace("C", "")
+    steps = dict(zip(lengths, (1.0,) * len(lengths) if spacing is None else map(float, spacing), strict=True))
+    datasets = []
+    for number in range(levels):
+        factor = {"Y": 2**number, "X": 2**number}
+        scale = [steps.get(axis, 1.0) * factor.get(axis, 1) for axis in axes]
+        # a pixel of a lower level lies in the middle of those it stands for
+        shift = [steps.get(axis, 1.0) * (factor.get(axis, 1) - 1) / 2 for axis in axes]
+        transformations = [{"type": "scale", "scale": scale}]
+        if number:
+            transformations.append({"type": "translation", "translation": shift})
+        datasets.append({"path": str(number), "coordinateTransformations": transformations})
+    low, high = (float(value) for value in window)
+    shown = {"active": True, "color": "FFFFFF", "window": {"start": low, "end": high, "min": low, "max": high}}
+    return {
+        "multiscales": [
+            {
+                "version": "0.4",
+                "name": name,
+                "axes": [
+                    {"name": axis.lower(), "type": kinds.get(axis, "space"), **({} if axis == "C" else unit)}
+                    for axis in axes
+                ],
+                "datasets": datasets,
+                "type": "maximum" if mask else "mean",
+            }
+        ],
+        "omero": {"version": "0.4", "channels": [{**shown, "label": label} for label in channels]},
+    }
