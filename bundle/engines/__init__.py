@@ -2,7 +2,7 @@
 
 from .arguments import as_typed
 from .batches import CascadeTargets
-from .checkpoints import ResumableCheckpoint, load_weights
+from .checkpoints import PublishedWeights, ResumableCheckpoint, load_weights, new_run
 from .distributed import SharedBuffers, join_processes, leave_processes
 from .failures import show_input_errors
 from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
@@ -13,6 +13,7 @@ from .scores import VesselScores
 __all__ = [
     "CascadeTargets",
     "EpochLog",
+    "PublishedWeights",
     "ResumableCheckpoint",
     "SegmentationEvaluator",
     "SegmentationWriter",
@@ -23,6 +24,7 @@ __all__ = [
     "join_processes",
     "leave_processes",
     "load_weights",
+    "new_run",
     "show_input_errors",
     "unfinished",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from ..errors import InputError
 from ..io import atomic
 from .distributed import gathered, is_first_process
 
-__all__ = ["ResumableCheckpoint", "load_weights"]
+__all__ = ["PublishedWeights", "ResumableCheckpoint", "load_weights", "new_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +137,40 @@ class ResumableCheckpoint:
             writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.history)
+
+
+class PublishedWeights:
+    """Put a finished training's weights where a platform looks for them.
+
+    The best epoch's, or the last one's where nothing was validated. Weights that were published before are replaced;
+    those of every training stay in its own folder.
+
+    Attach it after :class:`ResumableCheckpoint`.
+
+    Args:
+        output_dir: that of :class:`ResumableCheckpoint`.
+        target: the file to write, a dictionary whose ``model`` is the state.
+    """
+
+    def __init__(self, output_dir: str | Path, target: str | Path) -> None:
+        self.folder = Path(output_dir) / "checkpoints"
+        self.target = Path(target)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.COMPLETED, self.publish)
+
+    def publish(self, engine: Engine) -> None:
+        """Write the target."""
+        best = self.folder / "best.pt"
+        source = best if best.exists() else self.folder / "last.pt"
+        _write({"model": _load(source)["model"]}, self.target)
+        logger.info("%s: the weights of %s", self.target, source)
+
+
+def new_run(bundle_root: str | Path) -> str:
+    """A folder for a training that goes on from no other, ``runs/trained/TIME`` in the bundle, TIME in UTC."""
+    return str(Path(bundle_root) / "runs" / "trained" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S"))
 
 
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:

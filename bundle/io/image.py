@@ -34,6 +34,7 @@ class Recording:
         undeclared: the file does not say what Z is: it is only the order of the pages.
         rows: as ``read``, with the first row and the row after the last one of those that are wanted, where the format
             gives some rows without all; None where it does not.
+        affine: of a NIfTI file, 4 × 4: from indices along X, Y, Z to millimetres in the world.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Recording:
     name: str = ""
     undeclared: bool = False
     rows: Callable[[Mapping[str, int], int, int], np.ndarray] | None = None
+    affine: np.ndarray | None = None
 
     @property
     def size(self) -> dict[str, int]:
@@ -70,6 +72,7 @@ class Image:
         dtype: the type of the values.
         spacing: micrometres along ``axes``, or None where the file does not say.
         channel_names: the names of all channels of the file, as far as it has them.
+        affine: of a NIfTI file, 4 × 4: from indices along X, Y, Z to millimetres in the world; else None.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Image:
         self.dtype = recording.dtype
         self.spacing = None if spacing is None else tuple(float(length) for length in spacing)
         self.channel_names = recording.channels
+        self.affine = recording.affine
 
     def __len__(self) -> int:
         """The number of planes: 1 for an image that is no stack."""

@@ -17,6 +17,7 @@ from .planes import check_layout, checked_planes, stored_type
 from .spacing import to_micrometres
 
 _UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
+_MILLIMETRES = {"meter": 1e3, "micron": 1e-3}
 
 
 def recordings(path: Path) -> list[Recording]:
@@ -44,7 +45,18 @@ def recordings(path: Path) -> list[Recording]:
 
     unit = _UNITS.get(header.get_xyzt_units()[0])
     spacing = {axis: to_micrometres(float(step), unit) for axis, step in zip("XYZ", header.get_zooms(), strict=False)}
-    return [Recording(path, axes[:1:-1] + "YX", data.shape[:1:-1] + data.shape[1::-1], dtype, read, spacing)]
+    millimetres = _MILLIMETRES.get(header.get_xyzt_units()[0], 1)
+    return [
+        Recording(
+            path,
+            axes[:1:-1] + "YX",
+            data.shape[:1:-1] + data.shape[1::-1],
+            dtype,
+            read,
+            spacing,
+            affine=np.diag([millimetres] * 3 + [1]) @ image.affine,
+        )
+    ]
 
 
 def write_nifti_planes(

@@ -21,7 +21,7 @@ class MicroscopyReader(ImageReader):
     The metadata hold ``affine`` and ``original_affine`` (4 × 4, micrometres on the diagonal, ones where the spacing is
     unknown), ``axes`` (of the file: ``"YX"`` or ``"ZYX"``), ``original_dtype``, and, where it is known, ``spacing``
     (micrometres along ``axes``). Where it is unknown ``spacing`` is left out rather than None, which no ``DataLoader``
-    can collate: ask by ``meta.get("spacing")``.
+    can collate: ask by ``meta.get("spacing")``. ``world_affine`` is a NIfTI header's affine, in millimetres.
 
     Args:
         channel: see :py:func:`bundle.io.open_image`, as all that follow.
@@ -79,4 +79,6 @@ class MicroscopyReader(ImageReader):
         }
         if image.spacing is not None:
             meta["spacing"] = image.spacing
+        if image.affine is not None:
+            meta["world_affine"] = image.affine
         return array, meta

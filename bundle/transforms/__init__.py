@@ -14,11 +14,14 @@ from .binarization import (
 from .contrast import (
     AdaptiveHistogramEqualization,
     AdaptiveHistogramEqualizationd,
+    EnhanceContrast,
+    EnhanceContrastd,
     LinearContrast,
     LinearContrastd,
 )
 from .focus import FuseFocus, FuseFocusd
 from .labels import BinaryLabel, BinaryLabeld
+from .orientation import RestoreAffine, RestoreAffined
 from .targets import DilatedProbabilityMap, DilatedProbabilityMapd
 
 __all__ = [
@@ -30,6 +33,8 @@ __all__ = [
     "CloseGapsd",
     "DilatedProbabilityMap",
     "DilatedProbabilityMapd",
+    "EnhanceContrast",
+    "EnhanceContrastd",
     "FuseFocus",
     "FuseFocusd",
     "HysteresisThreshold",
@@ -38,4 +43,6 @@ __all__ = [
     "LinearContrastd",
     "RemoveFragments",
     "RemoveFragmentsd",
+    "RestoreAffine",
+    "RestoreAffined",
 ]

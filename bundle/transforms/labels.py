@@ -11,6 +11,7 @@ from monai.utils import TransformBackends, convert_to_dst_type
 
 from ..errors import InputError
 from .arrays import channels_first, source
+from .focus import FuseFocus
 
 
 class BinaryLabel(Transform):
@@ -41,6 +42,8 @@ class BinaryLabel(Transform):
 class BinaryLabeld(MapTransform):
     """Dictionary twin of :class:`BinaryLabel`, which also compares the mask's size with the image's.
 
+    A mask drawn on the slices of a stack is projected, as the stack was when it was fused.
+
     Args:
         keys: the masks.
         image_key: the image of the same item, already fused if it was a stack.
@@ -56,11 +59,14 @@ class BinaryLabeld(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
         self.transform = BinaryLabel()
+        self.projection = FuseFocus("maximum")
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         out = dict(data)
         for key in self.key_iterator(out):
             image, mask = out[self.image_key], out[key]
+            if mask.ndim == 4 and image.ndim == 3:
+                mask = self.projection(mask)
             if image.shape[1:] != mask.shape[1:]:
                 sizes = [" × ".join(map(str, array.shape[1:])) for array in (mask, image)]
                 raise InputError(
