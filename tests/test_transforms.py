@@ -15,6 +15,7 @@ from bundle.transforms import (
     AdaptiveHistogramEqualization,
     CloseGaps,
     DilatedProbabilityMap,
+    EnhanceContrast,
     FuseFocus,
     HysteresisThreshold,
     LinearContrast,
@@ -22,6 +23,7 @@ from bundle.transforms import (
 )
 
 ALL = [
+    EnhanceContrast(),
     AdaptiveHistogramEqualization(tile_size=8),
     LinearContrast(),
     FuseFocus("maximum"),
@@ -151,6 +153,7 @@ def test_what_was_resampled_before_can_still_be_inverted(transform: Transform):
 
 def test_every_transform_tells_its_backend_and_has_a_twin():
     names = [name for name in transforms.__all__ if not name.endswith("d") or name[:-1] not in transforms.__all__]
-    assert set(names) == {type(t).__name__ for t in ALL} | {"BinaryLabel"}  # which takes masks alone
+    other = {"BinaryLabel", "RestoreAffine"}  # which take masks alone, and change metadata alone
+    assert set(names) == {type(t).__name__ for t in ALL} | other
     for name in names:
         assert getattr(transforms, name).backend and getattr(transforms, name + "d").backend
