@@ -53,7 +53,7 @@ def test_the_maximum_is_the_default_and_the_depth_counts_slices_from_zero(tmp_pa
     tifffile.imwrite(tmp_path / "b.tif", slices, imagej=True, metadata={"axes": "ZYX"})
     assert run(tmp_path / "b.tif", "--output", tmp_path / "out") == 0
     assert (tifffile.imread(tmp_path / "out/b_fused.tif") == 9).all()
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/b_depth.tif"), [[2] * 4 + [1] * 4] * 8)
+    np.testing.assert_array_equal(np.rint(tifffile.imread(tmp_path / "out/b_depth.tif")), [[2] * 4 + [1] * 4] * 8)
 
 
 def test_without_spacing_none_is_written_and_with_it_by_option_that_one(tmp_path: Path):
