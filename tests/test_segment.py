@@ -196,7 +196,8 @@ def test_a_stack_is_fused_first_and_its_fusion_is_that_of_fuse(segment, tmp_path
     for kind in ("mask", "probability", "fused", "depth"):
         assert open_image(tmp_path / "out" / f"a_{kind}.tif").axes == "YX"
     np.testing.assert_array_equal(read(tmp_path / "out" / "a_fused.tif"), stack.max(axis=0))
-    assert set(np.unique(read(tmp_path / "out" / "a_depth.tif"))) == {0, 1, 2, 3}
+    depth = read(tmp_path / "out" / "a_depth.tif")
+    assert 0 <= depth.min() < depth.max() <= 3
     main(["fuse", str(path), "--output", str(tmp_path / "fused")])
     for kind in ("fused", "depth"):
         there = tmp_path / "fused" / f"a_{kind}.tif"

@@ -25,8 +25,8 @@ def wavelet(planes: Planes) -> tuple[np.ndarray, np.ndarray]:
     neighbours must agree (median of 3 × 3). The image that they make is reassigned: a pixel's value is that of the
     stack's column which is nearest to it, so that no value is new. Source: B. Forster et al., Complex wavelets for
     extended depth-of-field, 2004, DOI 10.1002/jemt.20092, where each detail is selected by itself and made to agree
-    with the two others, and depth is the slice of the nearest value; here it is where the finest details are largest, since a
-    column has most values twice, above and below its brightest slice.
+    with the two others, and depth is the slice of the nearest value; here it is where the finest details are largest,
+    since a column has most values twice, above and below its brightest slice.
 
     Three passes; some thirty planes are held.
     """
