@@ -9,6 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
+from torch.nn import functional as F
 
 from bundle.engines import WholeOrWindowsInferer
 from bundle.losses import CascadeLoss
@@ -136,3 +137,34 @@ def test_a_side_shorter_than_the_window_is_not_padded():
     output = WholeOrWindowsInferer(window=64, whole_pixels=0)(image, network)
     assert set(seen) == {(40, 64)}
     assert torch.allclose(output, image, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.37, 2.0, 1.3])
+@pytest.mark.parametrize("whole_pixels", [0, 10**6])
+@torch.inference_mode()
+def test_rows_come_as_the_whole_image_does_to_the_last_bit_and_are_read_a_few_at_a_time(network, scale, whole_pixels):
+    image, _ = lines(104, 90, 400, 6)
+    inferer = WholeOrWindowsInferer(window=32, whole_pixels=whole_pixels, scale=scale)
+    most = []
+
+    def read(start: int, stop: int) -> torch.Tensor:
+        assert 0 <= start < stop <= 400
+        most.append(stop - start)
+        return image[..., start:stop].clone()
+
+    parts = list(inferer.rows(read, (90, 400), network, scale))
+    assert torch.equal(torch.cat(parts, -1), inferer(image, network))
+    if not whole_pixels:
+        assert len(parts) > 4 and max(most) <= 32 / scale + 2 / min(scale, 1) + 2
+
+
+@pytest.mark.parametrize("scale", [0.4, 0.5, 1.7, 2.0])
+def test_scaling_is_pytorch_s(scale):
+    image = torch.rand(1, 1, 61, 47, generator=torch.Generator().manual_seed(0))
+    seen = []
+    output = WholeOrWindowsInferer(scale=scale)(image, lambda batch: seen.append(batch) or batch)
+    scaled = [round(side * scale) for side in image.shape[2:]]
+    expected = F.interpolate(image, size=scaled, mode="bilinear", antialias=scale < 1)
+    torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=0)
+    back = F.interpolate(expected, size=image.shape[2:], mode="bilinear")
+    torch.testing.assert_close(output, back, atol=1e-5, rtol=0)

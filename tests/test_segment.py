@@ -104,7 +104,9 @@ def names(folder):
 
 
 def outputs(*stems, stack=False):
-    kinds = ["mask.tif", "overlay.png", "probability.tif"] + (["depth.tif", "fused.tif"] if stack else [])
+    kinds = ["disagreement.tif", "mask.tif", "overlay.png", "probability.tif"] + (
+        ["depth.tif", "fused.tif"] if stack else []
+    )
     return sorted(f"{stem}_{kind}" for stem in stems for kind in kinds)
 
 

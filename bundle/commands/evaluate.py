@@ -27,13 +27,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..io import Image, image_name, list_images, open_image
+from ..io import KINDS, Image, image_name, list_images, open_image
 from ..io.remarks import remark
 from ..metrics import as_mask, format_summary, score, write_scores, write_summary
 from ..pictures import error_overlay, write_png
 from .words import add_reading_arguments, reading_options
-
-OTHER_OUTPUTS = ("_probability", "_overlay", "_fused", "_depth", "_disagreement")
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +110,7 @@ def _masks(given: Path) -> dict[str, Path]:
     if given.is_file():
         return {name.removesuffix("_mask"): path for name, path in paths.items()}
     names = {name.removesuffix("_mask") for name in paths}
-    others = {f"{name}{kind}" for name in names for kind in OTHER_OUTPUTS}
+    others = {f"{name}_{kind}" for name in names for kind in KINDS if kind != "mask"}
     return {
         name.removesuffix("_mask"): path
         for name, path in paths.items()

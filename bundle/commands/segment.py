@@ -5,17 +5,19 @@ and the mask has the stack's slices. For each input NAME (its file name without 
 
   NAME_mask.tif          0 and 255, rows and columns as in the input
   NAME_probability.tif   of a vessel, 0 to 1, before thresholds and clean-up
+  NAME_disagreement.tif  of the two cascades, 0 to 1: where to look first
   NAME_overlay.png       the mask's outline on the image
-  NAME_fused.tif         of a stack, the fused image
-  NAME_depth.tif         of a stack, each pixel's slice, counted from 0
+  NAME_fused.tif         of a stack that was fused, the fused image
+  NAME_depth.tif         of a stack that was fused, each pixel's slice, counted from 0
 
-An input whose mask is there already is skipped, so that an interrupted command can be given again. A bad input is said
-in a line and the others go on. The steps are those of configs/inference.json.
+An input whose mask is there already is skipped, so that an interrupted command can be given again; with --mode stack a
+stack goes on with the slices that are missing, which until then lie in OUT/.NAME.parts. A bad input is said in a line
+and the others go on. The steps are those of configs/inference.json.
 
 Examples:
   python -m bundle segment image.tif --output masks
   python -m bundle segment stacks/*.oif --channel 1 --output masks
-  python -m bundle segment stack.ome.tif --mode stack --output masks3d
+  python -m bundle segment stack.ome.tif --mode stack --output masks3d --format nifti
   python -m bundle segment images --scale 2 --output masks       vessels half as wide as those the weights have seen
 """
 
@@ -31,7 +33,7 @@ from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from ..errors import InputError, input_error
-from ..io import MicroscopyReader
+from ..io import OUTPUT_SUFFIXES, MicroscopyReader
 from .words import add_reading_arguments, listed, reading_options
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "inference.json"
@@ -55,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="resample by this factor and back, to the widths that the weights have seen; auto finds it (default: 1)",
     )
+    parser.add_argument(
+        "--contrast",
+        choices=("slice", "volume"),
+        help="with --mode stack, enhance each slice by its own grey values or by the whole stack's (default: slice)",
+    )
+    parser.add_argument(
+        "--format", choices=tuple(OUTPUT_SUFFIXES), default="ome-tiff", help="of images (default: %(default)s)"
+    )
     parser.add_argument("--weights", type=Path, help="a checkpoint of a training, instead of the shipped weights")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--low", type=_share, help="lower threshold of the hysteresis (default: 0.45)")
@@ -74,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     parser = configured(arguments, paths)
     try:
-        parser.get_parsed_content("evaluator").run()
+        parser.get_parsed_content("segmenter").run()
     except Exception as exception:
         error = input_error(exception)
         if error is None:
@@ -101,6 +111,9 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     parser["weights_file"] = arguments.weights or CONFIG.parents[1] / "models" / "model.pt"
     parser["mode"] = "stack" if arguments.mode == "stack" else "fused"
     parser.update({"scale": arguments.scale, "low": low, "high": high, "overwrite": arguments.overwrite})
+    parser["format"] = arguments.format
+    if arguments.contrast is not None:
+        parser["contrast"] = arguments.contrast
     if arguments.device is not None:
         parser["device"] = _device(arguments.device)
     return parser

@@ -3,12 +3,14 @@
 from .arguments import as_typed
 from .batches import CascadeTargets
 from .checkpoints import PublishedWeights, ResumableCheckpoint, load_weights, new_run
+from .disagreement import WithDisagreement
 from .distributed import SharedBuffers, join_processes, leave_processes
 from .failures import show_input_errors
 from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
 from .inferers import WholeOrWindowsInferer
 from .logs import EpochLog
 from .scores import VesselScores
+from .stacks import SegmentedStack, StackSegmenter
 
 __all__ = [
     "CascadeTargets",
@@ -17,9 +19,12 @@ __all__ = [
     "ResumableCheckpoint",
     "SegmentationEvaluator",
     "SegmentationWriter",
+    "SegmentedStack",
     "SharedBuffers",
+    "StackSegmenter",
     "VesselScores",
     "WholeOrWindowsInferer",
+    "WithDisagreement",
     "as_typed",
     "join_processes",
     "leave_processes",

@@ -15,13 +15,14 @@ from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
+from monai.utils.enums import CommonKeys as Keys
 
 from ..data.inputs import FAILURE
 from ..errors import InputError, input_error
-from ..io import image_name, write_ome_tiff
-from ..metrics import median_width
+from ..io import KINDS, OUTPUT_SUFFIXES, output_path, write_image
+from ..io.atomic import remove
 from ..pictures import mask_overlay, write_png
-from .scales import SEEN_WIDTHS
+from .remarks import remark_on_mask
 
 __all__ = ["SegmentationEvaluator", "SegmentationWriter", "unfinished"]
 
@@ -39,6 +40,7 @@ class SegmentationEvaluator(SupervisedEvaluator):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.add_event_handler(IterationEvents.FORWARD_COMPLETED, _split)
         self.succeeded = self.failed = 0
 
     def _iteration(self, engine: Engine, batchdata: dict) -> dict | list:
@@ -74,18 +76,27 @@ class SegmentationEvaluator(SupervisedEvaluator):
             raise InputError(None, f"{self.failed} of {self.succeeded + self.failed} inputs failed", "see above")
 
 
+def _split(engine: Engine) -> None:
+    """Take the disagreement of the cascades out of the prediction, where the network gives it."""
+    output = engine.state.output
+    if output[Keys.PRED].shape[1] == 2:
+        output[Keys.PRED], output["disagreement"] = output[Keys.PRED].split(1, 1)
+
+
 class SegmentationWriter:
     """Write what was found under the input's name: mask, probability, overlay, and of a stack its fusion.
 
-    ``NAME_mask.tif`` (uint8, 0 and 255) is written last, so that where it stands everything stands. NAME is the input's
-    file name without suffix. All but the picture are OME-TIFFs with the input's pixel size.
+    ``NAME_mask`` (uint8, 0 and 255) is written last, so that where it stands everything stands. NAME is the input's
+    file name without suffix. All but the picture are images with the input's pixel size.
 
     Args:
         output_dir: folder to write to.
+        suffix: of the images, which says in which format they are.
     """
 
-    def __init__(self, output_dir: str | Path) -> None:
+    def __init__(self, output_dir: str | Path, suffix: str = ".tif") -> None:
         self.output_dir = Path(output_dir)
+        self.suffix = suffix
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`SegmentationEvaluator`, behind its postprocessing."""
@@ -103,37 +114,23 @@ class SegmentationWriter:
             found = _in_file_order(mask).astype(bool)
             original = _in_file_order(inputs["original"])
             with suppress(OSError):  # what forbids it forbids writing too, which says so
-                self._path(source, "mask").unlink()  # an earlier run's does not belong to what is written now
-            self._tiff(source, "probability", _in_file_order(outputs["probability"]), mask)
+                remove(self._path(source, "mask"))  # an earlier run's does not belong to what is written now
+            for kind in ("probability", "disagreement"):
+                if kind in outputs:
+                    self._image(source, kind, _in_file_order(outputs[kind]), mask)
             if "image_depth" in inputs:
-                self._tiff(source, "fused", _as_stored(original, mask.meta["original_dtype"]), mask)
-                self._tiff(source, "depth", _in_file_order(inputs["image_depth"]), mask)
-            write_png(self._path(source, "overlay", ".png"), mask_overlay(original, found))
-            self._tiff(source, "mask", found, mask)
-            _remark_on(source, found)
+                self._image(source, "fused", _as_stored(original, mask.meta["original_dtype"]), mask)
+                self._image(source, "depth", _in_file_order(inputs["image_depth"]), mask)
+            write_png(self._path(source, "overlay"), mask_overlay(original, found))
+            self._image(source, "mask", found, mask)
+            remark_on_mask(source, found)
             logger.info("%s: %.1f %% vessel, %s", source, 100 * found.mean(), self._path(source, "mask"))
 
-    def _path(self, source: str, kind: str, suffix: str = ".tif") -> Path:
-        return output_path(self.output_dir, source, kind, suffix)
+    def _path(self, source: str, kind: str) -> Path:
+        return output_path(self.output_dir, source, kind, self.suffix)
 
-    def _tiff(self, source: str, kind: str, array: np.ndarray, like: MetaTensor) -> None:
-        write_ome_tiff(self._path(source, kind), array, "ZYX"[-array.ndim :], _spacing(like))
-
-
-def _remark_on(source: str, found: np.ndarray) -> None:
-    """Warn of masks that the weights may not be the right ones for."""
-    if not found.any():
-        logger.warning("%s: no vessel found, the mask is empty", source)
-        return
-    width = median_width(found if found.ndim == 2 else found.max(axis=0))
-    if not SEEN_WIDTHS[0] <= width <= SEEN_WIDTHS[1]:
-        logger.warning(
-            "%s: its vessels are about %.0f pixels wide, the shipped weights are at home from %.0f to %.0f; "
-            "look at the overlay, and try --scale auto",
-            source,
-            width,
-            *SEEN_WIDTHS,
-        )
+    def _image(self, source: str, kind: str, array: np.ndarray, like: MetaTensor) -> None:
+        write_image(self._path(source, kind), array, "ZYX"[-array.ndim :], _spacing(like))
 
 
 def _in_file_order(image: MetaTensor) -> np.ndarray:
@@ -154,12 +151,9 @@ def _spacing(image: MetaTensor) -> tuple[float, ...] | None:
     return tuple(float(step) for step in affine_to_spacing(image.affine, r=image.ndim - 1))[::-1]
 
 
-def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: str = ".tif") -> Path:
-    """Where an output of an input lies: ``OUT/NAME_kind.suffix``."""
-    return Path(output_dir) / f"{image_name(source)}_{kind}{suffix}"
-
-
-def unfinished(inputs: Iterable[str | Path], output_dir: str | Path, overwrite: bool = False) -> list[Path]:
+def unfinished(
+    inputs: Iterable[str | Path], output_dir: str | Path, overwrite: bool = False, suffix: str = ".tif"
+) -> list[Path]:
     """The inputs that have no mask yet; of the others it is said that theirs are kept.
 
     Where images are read from the folder that is written to, an earlier run's outputs are no inputs.
@@ -168,20 +162,21 @@ def unfinished(inputs: Iterable[str | Path], output_dir: str | Path, overwrite: 
         inputs: files.
         output_dir: where their masks are.
         overwrite: take all of them.
+        suffix: of the images that are written.
     """
     inputs = [Path(path) for path in inputs]
-    kinds = ("mask", "probability", "fused", "depth", "overlay")
     outputs = {
-        output_path(output_dir, path, kind, ".png" if kind == "overlay" else ".tif").resolve()
+        output_path(output_dir, path, kind, form).resolve()
         for path in inputs
-        for kind in kinds
+        for kind in KINDS
+        for form in OUTPUT_SUFFIXES.values()
     }
     todo = []
     for path in inputs:
         if path.resolve() in outputs:
             logger.warning("%s: is left out, an output of another input", path)
             continue
-        mask = output_path(output_dir, path, "mask")
+        mask = output_path(output_dir, path, "mask", suffix)
         if mask.exists() and not overwrite:
             logger.info("%s: kept %s (--overwrite makes it again)", path, mask)
         else:

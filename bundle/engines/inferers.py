@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
 from monai.data import MetaTensor
-from monai.inferers import SlidingWindowInferer
+from monai.data.utils import compute_importance_map
+from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
-from torch.nn import functional as F
 
 from .scales import fitting_scale
 
-__all__ = ["WholeOrWindowsInferer"]
+__all__ = ["Rows", "WholeOrWindowsInferer"]
 
 logger = logging.getLogger(__name__)
 
 # small enough that a laptop of 8 GB copes with the default network in float32
 WHOLE_PIXELS = 1536 * 1536
+# side of the middle in which widths are measured: enough to see them, and a page wider than memory has one too
+MEASURED_SIDE = 4096
+
+# gives columns of an image, the last axis of its tensor and a file's rows: (start, stop) -> [B, C, X, stop - start]
+Rows = Callable[[int, int], torch.Tensor]
 
 
-class WholeOrWindowsInferer(SlidingWindowInferer):
+class WholeOrWindowsInferer(Inferer):
     """Segment an image that fits as a whole, a larger one in overlapping windows with Gaussian weights.
 
     Args:
@@ -45,12 +51,14 @@ class WholeOrWindowsInferer(SlidingWindowInferer):
         scale: float | Literal["auto"] = 1.0,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__((window, window), overlap=overlap, mode="gaussian", padding_mode="replicate", device=device)
+        super().__init__()
         if scale != "auto" and not scale > 0:
             raise ValueError(f"scale must be positive or 'auto', got {scale}")
         self.window = window
+        self.overlap = overlap
         self.whole_pixels = whole_pixels
         self.scale = scale
+        self.device = device
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
@@ -69,29 +77,181 @@ class WholeOrWindowsInferer(SlidingWindowInferer):
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs  # metadata slow every operation down
         planes = image.unbind(-1) if image.ndim == 5 else (image,)
 
-        def segment(plane: torch.Tensor, scale: float) -> torch.Tensor:
-            return self._segment(plane, scale, network, *args, **kwargs)
+        def called(batch: torch.Tensor) -> torch.Tensor:
+            return network(batch, *args, **kwargs)
 
         scale = self.scale
         if scale == "auto":  # of a stack, all slices at the scale that its projection asks for
-            found = segment(planes[0] if len(planes) == 1 else image.amax(-1), 1.0)
-            scale = fitting_scale(found[0, 0].float().cpu().numpy() > 0.5)
-            logger.info("segmenting at scale %.2g, by the widths found", scale)
-        outputs = [segment(plane, scale) for plane in planes]
+            scale = self.fit(middle(planes[0] if len(planes) == 1 else image.amax(-1)), called)
+        outputs = [self._whole(plane, scale, called) for plane in planes]
         return convert_to_dst_type(torch.stack(outputs, -1) if image.ndim == 5 else outputs[0], inputs)[0]
 
-    def _segment(
-        self, inputs: torch.Tensor, scale: float, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
+    def fit(self, image: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        """Find the scale that an image asks for, and say it.
+
+        Args:
+            image: ``[B, C, X, Y]``; of an image larger than memory its :func:`middle`.
+            network: gives ``[B, K, X, Y]``, the probability of vessel first.
+        """
+        found = self._whole(image, 1.0, network)
+        scale = fitting_scale(found[0, 0].float().cpu().numpy() > 0.5)
+        logger.info("segmenting at scale %.2g, by the widths found", scale)
+        return scale
+
+    def rows(
+        self, read: Rows, size: tuple[int, int], network: Callable[[torch.Tensor], torch.Tensor], scale: float
+    ) -> Iterator[torch.Tensor]:
+        """Segment an image of which one row of windows at a time is in memory.
+
+        A call segments by the same steps, so that both give the same numbers.
+
+        Args:
+            read: gives parts of the image ``[B, C, X, Y]`` along its last axis.
+            size: X and Y.
+            network: gives ``[B, K, X, Y]`` for any X and Y.
+            scale: factor by which the image is resampled.
+
+        Yields:
+            Parts ``[B, K, X, n]`` of the output, from the beginning of the last axis to its end.
+        """
+        if scale == 1.0:
+            yield from self._scaled(read, size, network)
+            return
+        scaled = tuple(max(1, round(side * scale)) for side in size)
+        shrunk = scale < 1.0  # then pixels are averages, lest what lies between the samples be lost
+        across, along = (_Line(old, new, shrunk) for old, new in zip(size, scaled, strict=True))
+
+        def resampled(start: int, stop: int) -> torch.Tensor:
+            first, last = along.needs(start, stop)
+            return along(across(read(first, last), 0, scaled[0], -2), start, stop, -1, first)
+
+        yield from _resampled(self._scaled(resampled, scaled, network), scaled, size)
+
+    def _whole(
+        self, plane: torch.Tensor, scale: float, network: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        size = inputs.shape[-2:]
-        if scale != 1.0:
-            scaled = [max(1, round(side * scale)) for side in size]
-            inputs = F.interpolate(inputs, size=scaled, mode="bilinear", align_corners=False, antialias=scale < 1.0)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        fits = inputs.shape[-2] * inputs.shape[-1] <= self.whole_pixels
+        parts = list(self.rows(lambda start, stop: plane[..., start:stop], plane.shape[-2:], network, scale))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+
+    def _scaled(
+        self, read: Rows, size: tuple[int, int], network: Callable[[torch.Tensor], torch.Tensor]
+    ) -> Iterator[torch.Tensor]:
+        if size[0] * size[1] <= self.whole_pixels:
+            yield network(_channels_last(read(0, size[1])))
+            return
         # a window larger than the image would be padded, and show the network an edge that is not there
-        self.roi_size = tuple(min(self.window, side) for side in inputs.shape[-2:])
-        output = network(inputs, *args, **kwargs) if fits else super().__call__(inputs, network, *args, **kwargs)
-        if scale != 1.0:
-            output = F.interpolate(output, size=size, mode="bilinear", align_corners=False)
-        return output
+        window = tuple(min(self.window, side) for side in size)
+        across, along = (_starts(side, part, self.overlap) for side, part in zip(size, window, strict=True))
+        gaussian = total = weights = None
+        for start, following in zip(along, [*along[1:], size[1]], strict=True):
+            image = read(start, start + window[1])
+            for left in across:
+                output = network(_channels_last(image[..., left : left + window[0], :]))
+                if total is None:
+                    device = image.device if self.device is None else self.device
+                    gaussian = compute_importance_map(window, mode="gaussian", sigma_scale=0.125, device=device)
+                    total = torch.zeros((*output.shape[:2], size[0], window[1]), device=device)
+                    weights = torch.zeros_like(total[0, 0])
+                total[..., left : left + window[0], :] += output.to(device) * gaussian
+                weights[left : left + window[0]] += gaussian
+            done = following - start
+            yield total[..., :done] / weights[:, :done]
+            total = _moved(total, done)
+            weights = _moved(weights, done)
+
+
+def middle(image: torch.Tensor) -> torch.Tensor:
+    """The middle of an image ``[..., X, Y]``, in which widths are measured; all of it if it is no larger."""
+    for axis in (-2, -1):
+        start, stop = middle_of(image.shape[axis])
+        image = image.narrow(axis, start, stop - start)
+    return image
+
+
+def middle_of(side: int) -> tuple[int, int]:
+    """Where the middle of a side begins and ends."""
+    length = min(side, MEASURED_SIDE)
+    start = (side - length) // 2
+    return start, start + length
+
+
+def _channels_last(image: torch.Tensor) -> torch.Tensor:
+    """A copy whose strides say so: ``contiguous`` leaves those of one channel as they are, by which others compute."""
+    return image.clone(memory_format=torch.channels_last)
+
+
+def _starts(side: int, window: int, overlap: float) -> list[int]:
+    step = max(1, int(window * (1 - overlap)))
+    return [min(number * step, side - window) for number in range(math.ceil((side - window) / step) + 1)]
+
+
+def _moved(buffer: torch.Tensor, done: int) -> torch.Tensor:
+    """The buffer without what is done, and room for as much at its end."""
+    return torch.cat([buffer[..., done:], torch.zeros_like(buffer[..., :done])], -1)
+
+
+class _Line:
+    """Linear interpolation along one axis, a part at a time: every pixel comes out as if all were made at once.
+
+    As :func:`torch.nn.functional.interpolate` with ``mode="bilinear"`` and ``align_corners=False``.
+
+    Args:
+        old: pixels that there are.
+        new: pixels that are made of them.
+        average: shrinking, weigh all pixels that a new one covers (``antialias``).
+    """
+
+    def __init__(self, old: int, new: int, average: bool = False) -> None:
+        ratio = old / new
+        reach = ratio if average and ratio > 1 else 1.0
+        centre = (torch.arange(new, dtype=torch.float64) + 0.5) * ratio - 0.5
+        if reach == 1.0:
+            centre = centre.clamp(0, old - 1)
+        first = torch.ceil(centre - reach)
+        places = first[:, None] + torch.arange(math.floor(2 * reach) + 1)
+        weights = (1 - (places - centre[:, None]).abs() / reach).clamp(min=0)
+        weights[(places < 0) | (places > old - 1)] = 0
+        self.weights = (weights / weights.sum(1, keepdim=True)).float()
+        self.places = places.clamp(0, old - 1).long()
+
+    def needs(self, start: int, stop: int) -> tuple[int, int]:
+        """Which of the old pixels make the new ones from ``start`` to ``stop``."""
+        return int(self.places[start].min()), int(self.places[stop - 1].max()) + 1
+
+    def __call__(self, image: torch.Tensor, start: int, stop: int, axis: int, offset: int = 0) -> torch.Tensor:
+        """Make new pixels.
+
+        Args:
+            image: the old pixels from ``offset`` on.
+            start: the first new one.
+            stop: the one after the last.
+            axis: -1 or -2.
+            offset: the first old pixel of ``image``.
+        """
+        places = (self.places[start:stop] - offset).to(image.device)
+        weights = self.weights[start:stop].to(image.device, image.dtype)
+        out = None
+        for tap in range(places.shape[1]):
+            weight = weights[:, tap] if axis == -1 else weights[:, tap, None]
+            part = image.index_select(axis, places[:, tap]) * weight
+            out = part if out is None else out + part
+        return out
+
+
+def _resampled(parts: Iterator[torch.Tensor], old: tuple[int, int], new: tuple[int, int]) -> Iterator[torch.Tensor]:
+    """Resample an image that comes part by part along its last axis."""
+    across, along = (_Line(*sides) for sides in zip(old, new, strict=True))
+    held, offset, made = None, 0, 0
+    for part in parts:
+        part = across(part, 0, new[0], -2)
+        held = part if held is None else torch.cat([held, part], -1)
+        end = offset + held.shape[-1]
+        ready = made
+        while ready < new[1] and along.needs(ready, ready + 1)[1] <= end:
+            ready += 1
+        if ready > made:
+            yield along(held, made, ready, -1, offset)
+            made = ready
+        if made < new[1]:
+            keep = along.needs(made, made + 1)[0]
+            held, offset = held[..., keep - offset :], keep

@@ -4,6 +4,7 @@ from .atomic import atomic
 from .formats import open_image, open_recordings
 from .image import Image, Recording, choose, relabel
 from .inputs import expand, image_name, list_images
+from .kinds import KINDS, output_path
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .reader import MicroscopyReader
@@ -11,6 +12,7 @@ from .writer import OMETiffWriter
 
 __all__ = [
     "OUTPUT_SUFFIXES",
+    "KINDS",
     "Image",
     "MicroscopyReader",
     "OMETiffWriter",
@@ -22,6 +24,7 @@ __all__ = [
     "list_images",
     "open_image",
     "open_recordings",
+    "output_path",
     "relabel",
     "write_image",
     "write_image_planes",

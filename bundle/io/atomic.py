@@ -103,3 +103,15 @@ def _plain(path: Path, error: OSError) -> InputError:
     if number is None and path.parent.is_dir() and shutil.disk_usage(path.parent).free < 1 << 20:
         number = errno.ENOSPC  # NumPy reports a short write without its cause
     return InputError(path, *_PLAIN.get(number, (f"cannot be written ({error.strerror or error})",)))
+
+
+def remove(path: Path) -> None:
+    """Remove an output, a file or a folder that is one image; none is nothing amiss.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if path.suffix == ".zarr" and path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

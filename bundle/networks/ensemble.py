@@ -85,6 +85,10 @@ class CascadeEnsemble(nn.Module):
         if not torch.jit.is_scripting() and self.training:  # TorchScript knows one type of result
             return self.stages(image)
         dbac, ddmac = self.probabilities(image)
+        return self.fuse(dbac, ddmac)
+
+    def fuse(self, dbac: torch.Tensor, ddmac: torch.Tensor) -> torch.Tensor:
+        """S of L and N."""
         if self.fusion == "maximum":
             return torch.maximum(dbac, ddmac)  # (10)
         return (dbac + ddmac) / 2  # (9)
