@@ -17,6 +17,7 @@ from bundle.losses import CascadeLoss
 from bundle.networks import (
     DBAC,
     DDMAC,
+    AtScale,
     CascadeEnsemble,
     DeeperUNetPlusPlus,
     ResidualBlock,
@@ -390,10 +391,32 @@ def test_resampling_there_and_back_shifts_nothing(scale: float):
     torch.testing.assert_close(network(ramp)[..., 3:-3, 3:-3], torch.sigmoid(ramp)[..., 3:-3, 3:-3])
 
 
+@pytest.mark.parametrize(("name", "scale"), [("dbac", 2.0), ("ddmac", 0.5), ("dbac", 1.0)])
+def test_a_cascade_trained_alone_at_a_scale_is_the_one_in_the_ensemble(name: str, scale: float):
+    """Same probabilities and stages, so that an ensemble can be put together of cascades trained one by one."""
+    ensemble = settled(CascadeEnsemble(1, TINY, **{"dbac_scale": 1.0, f"{name}_scale": scale}))
+    alone = AtScale(getattr(ensemble, name), scale).eval()
+    given = image(1, 1, 16, 24)
+    assert torch.equal(alone(given), ensemble.probabilities(given)[name == "ddmac"])
+    for network in (ensemble, alone):
+        network.train().requires_grad_(False)
+        for module in network.modules():  # both draw the same statistics from the same image
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    stages = {
+        key.removeprefix(f"{name}."): stage for key, stage in ensemble(given).items() if key.startswith(f"{name}.")
+    }
+    assert stages.keys() == alone(given).keys()
+    for key, stage in alone(given).items():
+        assert torch.equal(stage, stages[key])
+
+
 def test_fusion_and_scales_that_mean_nothing_are_refused():
     for options in ({"fusion": "mean"}, {"dbac_scale": 0.0}, {"ddmac_scale": -1.0}):
         with pytest.raises(ValueError, match="must be"):
             CascadeEnsemble(1, TINY, **options)
+    with pytest.raises(ValueError, match="must be"):
+        AtScale(DBAC(1, TINY), 0.0)
 
 
 # --- training and evaluation -------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from .baselines import DeeperUNetPlusPlus, UNet, UNetPlusPlus, count_parameters
 from .blocks import ResidualBlock
 from .cascades import DBAC, DDMAC
-from .ensemble import CascadeEnsemble
+from .ensemble import AtScale, CascadeEnsemble
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
 
 __all__ = [
     "DBAC",
     "DDMAC",
+    "AtScale",
     "CascadeEnsemble",
     "DeeperUNetPlusPlus",
     "ResidualBlock",

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .blocks import DEFAULT_CHANNELS
 from .cascades import DBAC, DDMAC
 
-__all__ = ["CascadeEnsemble"]
+__all__ = ["AtScale", "CascadeEnsemble"]
 
 
 class CascadeEnsemble(nn.Module):
@@ -92,6 +92,41 @@ class CascadeEnsemble(nn.Module):
         if self.fusion == "maximum":
             return torch.maximum(dbac, ddmac)  # (10)
         return (dbac + ddmac) / 2  # (9)
+
+
+class AtScale(nn.Module):
+    """One cascade on the resampled image, as :class:`CascadeEnsemble` uses it, to train and to use it alone.
+
+    Args:
+        cascade: a :class:`DBAC` or a :class:`DDMAC`.
+        scale: factor by which the image is resampled for it.
+
+    Shape:
+        Those of the cascade; its outputs are brought back to the image's size.
+
+    Raises:
+        ValueError: a scale that is not positive.
+    """
+
+    def __init__(self, cascade: DBAC | DDMAC, scale: float) -> None:
+        super().__init__()
+        if scale <= 0:
+            raise ValueError(f"scale must be positive, got {scale}")
+        self.cascade = cascade
+        self.scale = float(scale)
+
+    def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The cascade's stages, at the image's size."""
+        outputs: dict[str, torch.Tensor] = {}
+        for stage, output in self.cascade.stages(_resample(image, self.scale)).items():
+            outputs[stage] = _resize(output, image)
+        return outputs
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        stages = self.stages(image)
+        if not torch.jit.is_scripting() and self.training:  # TorchScript knows one type of result
+            return stages
+        return torch.sigmoid(stages["mask"])
 
 
 def _resample(image: torch.Tensor, scale: float) -> torch.Tensor:

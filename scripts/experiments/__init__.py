@@ -1,0 +1,18 @@
+"""The experiments of docs/results.md: what is compared, how it is trained, and how it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import shipped, tables
+from .parts import Part
+
+EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
+    "calibration": shipped.calibration_parts,
+    "disagreement": shipped.disagreement_parts,
+    "scale": shipped.scale_parts,
+    "test_time": shipped.test_time_parts,
+    "binarization": shipped.binarization_parts,
+    "time": shipped.time_parts,
+    "tables": tables.parts,
+}
