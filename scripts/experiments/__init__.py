@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import shipped, tables
+from . import release, shipped, tables
 from .parts import Part
 
 EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
@@ -15,4 +15,5 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "binarization": shipped.binarization_parts,
     "time": shipped.time_parts,
     "tables": tables.parts,
+    "release": release.parts,
 }

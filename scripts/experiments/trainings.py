@@ -34,6 +34,7 @@ class Training:
         overrides: further settings of the config.
         steps: how many, in epochs of some fifty.
         schedule: epochs and crops per image instead, as the shipped weights have them.
+        validated: whether every epoch is validated.
         checkpoint: "last", so that nothing is chosen, or "best", the epoch that validates best.
     """
 
@@ -45,6 +46,7 @@ class Training:
     overrides: dict = field(default_factory=dict)
     steps: int = STEPS
     schedule: tuple[int, int] | None = None
+    validated: bool = False
     checkpoint: str = "last"
 
     def folder(self, places: Places) -> Path:
@@ -71,7 +73,7 @@ class Training:
             "seed": self.seed,
             "max_epochs": epochs,
             "crops_per_image": crops,
-            "validation_interval": 1 if self.checkpoint == "best" else NEVER,
+            "validation_interval": 1 if self.validated else NEVER,
             "weights": None if self.start is None else str(self.start.weights(places)),
             **self.overrides,
         }

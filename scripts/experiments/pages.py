@@ -1,0 +1,285 @@
+"""The tables and the plot that docs/results.md shows of the experiments, made of their result files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr, wilcoxon
+
+from bundle.io import atomic
+from bundle.metrics import summarize
+
+from . import EXPERIMENTS, release, tables
+from .parts import RESULTS, Part, Row, read_rows
+from .shipped import area_under_curve
+
+SHOWN = ("sensitivity", "precision", "specificity", "accuracy", "dice", "cldice")
+HEADS = ("Sens.", "Prec.", "Spec.", "Acc.", "Dice", "clDice")
+COUNTS = ("betti0_error", "betti1_error")
+NOT_RUN = "not run"
+
+
+def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    head = "| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|"
+    return "\n".join([head, *("| " + " | ".join(line) + " |" for line in lines)])
+
+
+def command(experiment: str, row: str) -> str:
+    """What makes a row that was not run."""
+    folder = {"vesselnn": "--vesselnn", "retina_sets": "--retina"}.get(experiment, "--vessmap")
+    also = " --retina DIR" if "retina" in row and folder == "--vessmap" else ""
+    return f"`python -m scripts.experiments {experiment} {folder} DIR{also} --rows {row}`"
+
+
+def done(experiment: str) -> dict[str, list[Part]]:
+    """For every row of an experiment, in order, its finished parts, one per seed."""
+    rows: dict[str, list[Part]] = {}
+    for part in EXPERIMENTS[experiment]():
+        rows.setdefault(part.row, [])
+        if part.file().exists():
+            rows[part.row].append(part)
+    return rows
+
+
+def scores(part: Part) -> list[Row]:
+    """The scores of its images."""
+    return read_rows(part.file())
+
+
+# --- the shipped weights -----------------------------------------------------------------------------------------
+
+
+def release_table() -> str:
+    """A row per method: mean ± standard deviation over images, in percent; Dice and clDice with their interval."""
+    lines = []
+    for row, parts in done("release").items():
+        if not parts:
+            lines.append([*release.label(row), NOT_RUN, command("release", row), *[""] * 6])
+            continue
+        summary = summarize(scores(parts[0]))
+        cells = [f"{100 * summary[name].mean:.1f} ± {100 * summary[name].sd:.1f}" for name in SHOWN]
+        for index in (4, 5):
+            low, high = summary[SHOWN[index]].low, summary[SHOWN[index]].high
+            cells[index] += f" [{100 * low:.1f}, {100 * high:.1f}]"
+        lines.append([*release.label(row), *cells, *(f"{summary[name].mean:.1f}" for name in COUNTS)])
+    heads = ["Method", "Trained on", *HEADS[:4], "Dice [95 %]", "clDice [95 %]", "Δβ0", "Δβ1"]
+    return markdown(heads, lines)
+
+
+def release_paired() -> str:
+    """Differences over the same images from the plain U-Net, with Wilcoxon's signed-rank test."""
+    rows = {row: scores(parts[0]) for row, parts in done("release").items() if parts}
+    reference = rows.pop("unet-scratch", None)
+    if reference is None:
+        return NOT_RUN
+    lines = [[*release.label(row), *difference(each, reference)] for row, each in rows.items()]
+    return markdown(["Against U-Net", "Trained on", "Dice", "p", "clDice", "p"], lines)
+
+
+def difference(ours: list[Row], theirs: list[Row]) -> list[str]:
+    """Mean difference in points and Wilcoxon's p, of Dice and of clDice, over the images of both."""
+    cells = []
+    for name in ("dice", "cldice"):
+        values = {row["image"]: row[name] for row in theirs}
+        points = np.array([row[name] - values[row["image"]] for row in ours])
+        cells += [f"{100 * points.mean():+.2f}", f"{wilcoxon(points).pvalue:.2g}" if points.any() else "1"]
+    return cells
+
+
+def release_minutes() -> str:
+    """Minutes of the trainings."""
+    lines = []
+    for name in ("phantoms", "unet", "fine_tuned", "scratch"):
+        path = RESULTS / "trainings" / f"release_{name}.seed0.csv"
+        facts = read_rows(path)[0] if path.exists() else {}
+        lines.append([name, f"{facts['minutes']:.0f}" if facts else NOT_RUN])
+    return markdown(["Training", "Minutes"], lines)
+
+
+# --- Tables I to III ---------------------------------------------------------------------------------------------
+
+
+def main_table(states: Iterable[str]) -> str:
+    """A row per network: mean over the images, and over seeds where there are more ± the seeds' standard deviation."""
+    lines = []
+    for row, parts in done("tables").items():
+        if row.rsplit("-", 1)[1] not in states:
+            continue
+        if not parts:
+            lines.append([*tables.label(row), "0", NOT_RUN, command("tables", row), *[""] * 6])
+            continue
+        means = [summarize(scores(part)) for part in parts]
+        cells = [spread([100 * mean[name].mean for mean in means], 1) for name in SHOWN]
+        cells += [spread([mean[name].mean for mean in means], 1) for name in COUNTS]
+        lines.append([*tables.label(row), str(len(parts)), *cells])
+    return markdown(["Network", "Trained on", "Seeds", *HEADS, "Δβ0", "Δβ1"], lines)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean, and ± standard deviation of more than one."""
+    mean = f"{np.mean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
+
+
+def main_paired() -> str:
+    """The paper's claims, each a paired test over the images, scores averaged over the seeds that both rows have."""
+    rows = done("tables")
+    best = "DBAC_x2+DDMAC-average"
+    claims = [("DBAC", "UNet"), ("DDMAC", "UNet"), ("DBAC+DDMAC-average", "UNet")]
+    claims += [("DBAC+DDMAC-average", "DBAC"), ("DBAC+DDMAC-average", "DDMAC")]
+    claims += [("DBAC+DDMAC-average", "DBAC+DDMAC-maximum"), ("DBAC+DDMAC-average", "UNetPlusPlus")]
+    claims += [("DBAC+DDMAC-average", "DeeperUNetPlusPlus"), (best, "DBAC+DDMAC-average"), (best, "DBAC_x2")]
+    claims += [("DBAC_x2", "DBAC"), ("DDMAC_x2", "DDMAC")]
+    lines = []
+    for ours, theirs in claims:
+        pair = [rows[f"{name}-fine_tuned"] for name in (ours, theirs)]
+        names = [tables.label(f"{name}-fine_tuned")[0] for name in (ours, theirs)]
+        lines.append([*names, *compared(*pair)])
+    for name in ("UNet", "DBAC", "DDMAC", "DBAC+DDMAC-average"):
+        pair = [rows[f"{name}-{state}"] for state in ("fine_tuned", "phantoms")]
+        lines.append(
+            [f"{tables.label(f'{name}-phantoms')[0]}, fine-tuned", "the same, phantoms alone", *compared(*pair)]
+        )
+    return markdown(["Row", "against", "Seeds", "Dice", "p", "clDice", "p"], lines)
+
+
+def compared(ours: list[Part], theirs: list[Part]) -> list[str]:
+    """Seeds that both have, and the differences over images."""
+    seeds = sorted({part.seed for part in ours} & {part.seed for part in theirs})
+    if not seeds:
+        return ["0", NOT_RUN, "", "", ""]
+    return [str(len(seeds)), *difference(*(_over_seeds(parts, seeds) for parts in (ours, theirs)))]
+
+
+def _over_seeds(parts: list[Part], seeds: list[int]) -> list[Row]:
+    each = [{row["image"]: row for row in scores(part)} for part in parts if part.seed in seeds]
+    return [
+        {"image": image} | {name: float(np.mean([rows[image][name] for rows in each])) for name in ("dice", "cldice")}
+        for image in each[0]
+    ]
+
+
+def sizes() -> str:
+    """Table I: parameters and seconds per image, and the minutes of one training of each network."""
+    timed = _first("time", "vessmap")
+    seconds = {row["network"]: row for row in timed or []}
+    lines = []
+    for name, (called, _, _) in tables.NETWORKS.items():
+        cells = [NOT_RUN] * 2
+        if name in seconds:
+            cells = [f"{seconds[name]['parameters']:,.0f}", f"{seconds[name]['seconds']:.2f}"]
+        for state in tables.STATES:
+            paths = sorted((RESULTS / "trainings").glob(f"{name}-{state}.seed*.csv"))
+            minutes = [read_rows(path)[0]["minutes"] for path in paths]
+            cells.append(f"{np.mean(minutes):.0f}" if minutes else NOT_RUN)
+        lines.append([called, *cells])
+    return markdown(["Network", "Parameters", "Seconds per image", "Minutes, phantoms", "Minutes, fine-tuning"], lines)
+
+
+# --- without training --------------------------------------------------------------------------------------------
+
+
+def _first(experiment: str, row: str) -> list[Row] | None:
+    parts = done(experiment)[row]
+    return scores(parts[0]) if parts else None
+
+
+def calibration() -> str:
+    """Errors of S before and after the temperature."""
+    rows = _first("calibration", "summary")
+    if rows is None:
+        return f"{NOT_RUN}: {command('calibration', 'summary')}"
+    lines = [
+        [f"{row['version']}, T = {row['temperature']:.2f}"]
+        + [f"{row[name]:.4f}" for name in ("calibration_error", "brier", "cross_entropy")]
+        for row in rows
+    ]
+    return markdown(["S", "Expected calibration error", "Brier score", "Cross-entropy"], lines)
+
+
+def disagreement() -> str:
+    """Areas under the curve of |L − N| and of S's own uncertainty, for wrong pixels and for bad images."""
+    lines = []
+    for split, called in (("val", "validation"), ("test", "test")):
+        rows = _first("disagreement", split)
+        if rows is None:
+            lines.append([called, NOT_RUN, command("disagreement", split), "", "", ""])
+            continue
+        dice = np.array([row["dice"] for row in rows])
+        worse = dice < np.median(dice)
+        for clue, name in (("disagreement", "|L − N|"), ("uncertainty", "1 − |2S − 1|")):
+            summary = summarize(rows)[f"{clue}_auc"]
+            level = np.array([row[clue] for row in rows])
+            cells = [f"{summary.mean:.3f} ± {summary.sd:.3f}", f"{area_under_curve(level, worse):.2f}"]
+            lines.append([called, str(len(rows)), name, *cells, f"{spearmanr(level, dice).statistic:+.2f}"])
+    heads = ["Images", "n", "Clue", "Area, wrong pixels of an image", "Area, worse half of the images", "ρ with Dice"]
+    return markdown(heads, lines)
+
+
+def summarized(experiment: str, label: Callable[[str], Sequence[str]], heads: Sequence[str]) -> str:
+    """A row of means for each row of an experiment whose result files hold images."""
+    lines = []
+    names = ("dice", "cldice", "sensitivity", "precision", *COUNTS)
+    for row, parts in done(experiment).items():
+        if not parts:
+            lines.append([*label(row), NOT_RUN, command(experiment, row), *[""] * 4])
+            continue
+        means = [summarize(scores(part)) for part in parts]
+        cells = [spread([100 * mean[name].mean for mean in means], 2) for name in names[:4]]
+        lines.append([*label(row), *cells, *(spread([mean[name].mean for mean in means], 1) for name in COUNTS)])
+    return markdown([*heads, "Dice", "clDice", "Sens.", "Prec.", "Δβ0", "Δβ1"], lines)
+
+
+def binarization() -> str:
+    """The settings and their scores, as they are."""
+    rows = _first("binarization", "val")
+    if rows is None:
+        return f"{NOT_RUN}: {command('binarization', 'val')}"
+    lines = [
+        [f"{row[name]:g}" for name in ("low", "high", "gaps", "fragments")]
+        + [f"{100 * row[name]:.2f}" for name in ("dice", "cldice", "sensitivity", "precision")]
+        + [f"{row[name]:.1f}" for name in COUNTS]
+        for row in rows
+    ]
+    heads = ["Low", "High", "Gaps", "Fragments", "Dice", "clDice", "Sens.", "Prec.", "Δβ0", "Δβ1"]
+    return markdown(heads, lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "release": release_table,
+    "release_paired": release_paired,
+    "release_minutes": release_minutes,
+    "sizes": sizes,
+    "main": lambda: main_table(tables.STATES),
+    "second_source": lambda: main_table(tables.SECOND_SOURCE),
+    "main_paired": main_paired,
+    "calibration": calibration,
+    "disagreement": disagreement,
+    "scale": lambda: summarized(
+        "scale", lambda row: row.replace("_", " ").split("-"), ["Magnification", "Segmented at"]
+    ),
+    "test_time": lambda: summarized("test_time", lambda row: [row.replace("_", " ")], ["Averaged over"]),
+    "binarization": binarization,
+}
+
+
+def plot_reliability(path: Path) -> None:
+    """How often a pixel of a given S is vessel, as SVG with nothing in it that changes from run to run."""
+    rows = _first("calibration", "reliability")
+    if rows is None:
+        return
+    with matplotlib.rc_context({"svg.hashsalt": "reliability", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure = Figure(figsize=(4, 4), layout="constrained")
+        axes = figure.add_subplot(xlabel="probability S", ylabel="share of pixels that are vessel", aspect="equal")
+        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        for version, colour in (("before", "tab:blue"), ("after", "tab:orange")):
+            points = [(row["probability"], row["vessel"]) for row in rows if row["version"] == version]
+            axes.plot(*zip(*points, strict=True), "o-", markersize=4, color=colour, label=f"{version} the temperature")
+        axes.legend(frameon=False)
+        with atomic(path) as partial:
+            figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,0 +1,72 @@
+"""The shipped weights: how they were trained, and what the recipe gives without phantoms and with a plain U-Net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from bundle.engines import load_weights
+
+from .parts import Part, Places, Row
+from .predictions import config, labelled, probabilities, scored
+from .trainings import Training, made
+
+NAME = "release"
+ENSEMBLE = {
+    "_target_": "bundle.networks.CascadeEnsemble",
+    "in_channels": 1,
+    "channels": [8, 16, 32, 64, 128],
+    "dbac_scale": 1.0,
+    "fusion": "average",
+}
+UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
+RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4)}  # as configs/train.yaml has it
+
+PHANTOMS = Training("release_phantoms", ENSEMBLE, "phantoms", **RECIPE | {"schedule": (17, 3)})
+# models/model.pt is this one's best.pt, after scripts/publish_weights.py
+SHIPPED = Training("release_fine_tuned", ENSEMBLE, "vessmap", replace(PHANTOMS, checkpoint="last"), **RECIPE)
+SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
+PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
+
+DATA = {"scratch": "VessMAP", "fine_tuned": "phantoms, then VessMAP", "phantoms": "phantoms"}
+TRAININGS = {"scratch": SCRATCH, "fine_tuned": SHIPPED, "phantoms": PHANTOMS}
+Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+METHODS: dict[str, tuple[str, Fuse]] = {
+    "dbac": ("DBAC", lambda dbac, ddmac: dbac),
+    "ddmac": ("DDMAC", lambda dbac, ddmac: ddmac),
+    "average": ("ensemble, average", lambda dbac, ddmac: (dbac + ddmac) / 2),
+    "maximum": ("ensemble, maximum", torch.maximum),
+}
+
+
+def parts() -> list[Part]:
+    """The plain U-Net, then both cascades and their fusions with each training data; seed 0."""
+    rows = [Part(NAME, "unet-scratch", 0, plain)]
+    for data in TRAININGS:
+        rows += [Part(NAME, f"{method}-{data}", 0, partial(one, method=method, data=data)) for method in METHODS]
+    return rows
+
+
+def label(row: str) -> tuple[str, str]:
+    """Method and training data of a row, in words."""
+    method, data = row.split("-")
+    return "U-Net" if method == "unet" else METHODS[method][0], DATA[data]
+
+
+@torch.inference_mode()
+def plain(places: Places) -> list[Row]:
+    """Scores of the plain U-Net on the test split."""
+    items = labelled(places.data("vessmap").resolve(), "test")
+    return scored(probabilities(load_weights(made(UNET), PLAIN.weights(places)).eval(), items), items)
+
+
+@torch.inference_mode()
+def one(places: Places, method: str, data: str) -> list[Row]:
+    """Scores of a cascade of an ensemble, or of a fusion, on the test split."""
+    items = labelled(places.data("vessmap").resolve(), "test")
+    network = config().get_parsed_content("network_def", instantiate=True)
+    network = load_weights(network, TRAININGS[data].weights(places)).eval()
+    return scored(probabilities(lambda x: METHODS[method][1](*network.probabilities(x)), items), items)
