@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from monai.bundle import ConfigParser
 from PIL import Image
 from scipy.special import expit
 
+from bundle.data import labelled_images
 from bundle.errors import InputError
 from bundle.networks import UNet
 from scripts import results
-from scripts.experiments import EXPERIMENTS, pages, shipped, tables
-from scripts.experiments.datasets import dataset
-from scripts.experiments.parts import Part, Places, read_rows
+from scripts.experiments import EXPERIMENTS, few_labels, microscopes, pages, recipe, shipped, tables
+from scripts.experiments.datasets import SLICES, dataset
+from scripts.experiments.parts import ROOT, Part, Places, read_rows
 from scripts.experiments.trainings import STEPS, Training, made, schedule
 
 torch.set_num_threads(1)
@@ -99,6 +104,91 @@ def test_few_labels_are_drawn_from_the_training_images_and_validation_is_whole(t
         assert len(sections["validation"]) == 3
     assert drawn[0] == drawn[2] != drawn[1]
     assert all(len(stems) == 4 and stems <= {f"{i:03}" for i in range(9)} for stems in drawn)
+
+
+def test_one_slice_of_a_stack_is_its_middle_one_with_its_mask(tmp_path):
+    """Of five slices, slice z has z + 1 in every pixel, and its mask 254 in the first 4 z columns."""
+    source = tmp_path / "stacks"
+    for kind in ("denoised", "labels"):
+        (source / kind).mkdir(parents=True)
+    label = np.zeros((5, 24, 32), np.uint16)
+    for z in range(5):
+        label[z, :, : 4 * z] = 254
+    for start in SLICES.values():
+        stack = np.repeat(np.arange(1, 6, dtype=np.uint8), 24 * 32).reshape(5, 24, 32)
+        tifffile.imwrite(source / "denoised" / f"{start}_x.tif", stack)
+        tifffile.imwrite(source / "labels" / f"{start}_y.tif", label)
+    folder, _ = dataset("slice-mixedSize", Places(tmp_path / "out", vesselnn=source))
+    (pair,) = labelled_images(folder, "train")
+    assert (tifffile.imread(pair["image"]) == 3).all()
+    mask = tifffile.imread(pair["label"])
+    assert (mask[:, :8] == 255).all() and not mask[:, 8:].any()
+    assert len(labelled_images(folder, "val")) == 1
+
+
+@pytest.mark.parametrize("mode", microscopes.MODES)
+def test_a_stack_is_scored_against_its_own_mask_or_its_projection(mode: str):
+    """A network that takes what is brighter than the mean for a vessel, on one bright band in one slice."""
+    volume = torch.zeros(1, 32, 24, 4)
+    volume[:, 8:16, :, 1] = 200
+    truth = volume[0].numpy() > 0
+
+    def network(image: torch.Tensor) -> torch.Tensor:
+        return (image > image.mean()).float()
+
+    assert microscopes.segmented(volume, truth, network, mode, "1")["dice"] == pytest.approx(1, abs=0.02)
+    assert microscopes.segmented(volume, truth, torch.zeros_like, mode, "1")["sensitivity"] == 0
+
+
+def test_retinas_become_bright_vessels_inside_their_field(tmp_path):
+    """Of three tiny sets: what is dark in green is bright, the outside is the median, and each image has its split."""
+    source = tmp_path / "retina"
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[2:18, 2:18] = (200, 150, 50)
+    picture[9:11, 2:18] = (150, 60, 40)
+    vessel, field = picture[..., 1] == 60, picture[..., 0] > 0
+    for name in ("DRIVE", "STARE", "CHASE_DB1"):
+        for kind in ("images", "masks", "fov"):
+            (source / name / kind).mkdir(parents=True)
+    save = {"images": picture, "masks": np.uint8(255) * vessel, "fov": np.uint8(255) * field}
+    endings = {"images": "{}.tif", "masks": "{}_manual.png", "fov": "{}_mask.png"}
+    for number in ("01_test", *(f"{i}_training" for i in range(21, 27))):
+        for kind, array in save.items():
+            Image.fromarray(array).save(source / "DRIVE" / kind / endings[kind].format(number))
+    for kind, name in (("images", "im1.ppm"), ("masks", "im1.ah.pgm")):
+        data = io.BytesIO()
+        Image.fromarray(save[kind]).save(data, "PPM")
+        (source / "STARE" / kind / f"{name}.gz").write_bytes(gzip.compress(data.getvalue()))
+    for child in (1, 12):
+        Image.fromarray(picture).save(source / "CHASE_DB1" / "images" / f"Image_{child:02}L.jpg", quality=100)
+        Image.fromarray(save["masks"]).save(source / "CHASE_DB1" / "masks" / f"Image_{child:02}L_1stHO.png")
+    folder, _ = dataset("retina", Places(tmp_path / "out", retina=source))
+    counts = {split: len(labelled_images(folder, split)) for split in ("train", "val", "test")}
+    assert counts == {"train": 4, "val": 4, "test": 2}
+    image = tifffile.imread(folder / "images" / "drive_01.tif")
+    assert (image[vessel] == 195).all() and (image[field & ~vessel] == 105).all() and (image[~field] == 105).all()
+    assert (np.asarray(Image.open(folder / "fov" / "drive_01.png")) > 0).sum() == field.sum()
+
+
+@pytest.mark.parametrize("name", recipe.CHANGES)
+def test_every_change_of_the_recipe_is_one_that_the_config_knows(name: str):
+    """Network, loss, optimiser and transforms of its trainings can be made."""
+    for cascade in recipe.CHANGES[name].cascades:
+        training = recipe.training(cascade, name)
+        parser = ConfigParser()
+        parser.read_config(ROOT / "configs" / "train.yaml")
+        for key, value in {**training.overrides, "network_def": training.network}.items():
+            parser[key.replace("#", "::")] = value
+        for key in ("network_def", "loss", "train::targets", "reading"):
+            parser.get_parsed_content(key)
+        assert parser.get_parsed_content("optimizer").param_groups[0]["lr"] > 0
+
+
+def test_few_labels_use_the_tables_own_trainings_at_both_ends():
+    assert few_labels.training("DBAC", 50, 0) == tables.training("DBAC", "fine_tuned", 0)
+    assert few_labels.training("DBAC", 0, 0) == tables.training("DBAC", "phantoms", 0)
+    some = few_labels.training("DDMAC", 4, 2)
+    assert some.start == tables.training("DDMAC", "phantoms", 0) and some.data == "vessmap-4.draw2"
 
 
 def test_a_training_that_goes_on_has_the_weights_it_was_given_and_reports_once(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import release, shipped, tables
+from . import few_labels, microscopes, recipe, release, retina_sets, shipped, tables
 from .parts import Part
 
 EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
@@ -15,5 +15,9 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "binarization": shipped.binarization_parts,
     "time": shipped.time_parts,
     "tables": tables.parts,
+    "few_labels": few_labels.parts,
+    "recipe": recipe.parts,
+    "microscopes": microscopes.parts,
+    "retina_sets": retina_sets.parts,
     "release": release.parts,
 }

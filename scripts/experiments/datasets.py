@@ -17,9 +17,20 @@ import tifffile
 from PIL import Image
 
 from bundle.data import labelled_images
+from bundle.io import open_image
 
 from .parts import ROOT, Places
 
+# name of each stack of vesselNN, and the beginning of its files' names
+SLICES = {
+    "bbbDisruption": "burgess2014_bbbDisruption",
+    "lowerRes": "burgess2014_lowerRes",
+    "BBB_Leakage": "poon2015_BBB_Leakage",
+    "BBB_noLeakage": "poon2015_BBB_noLeakage",
+    "plaqueVessels": "poon2015_plaqueVessels",
+    "lowContrast": "santos2015_lowContrast",
+    "mixedSize": "santos2015_mixedSize",
+}
 PHANTOMS = ("--count", "100", "--shape", "32", "256", "256", "--seed", "1")
 
 
@@ -27,8 +38,8 @@ def dataset(name: str, places: Places) -> tuple[Path, Path | None]:
     """Dataset folder, and datalist where only some of its images are meant.
 
     Args:
-        name: ``phantoms``, ``vessmap``, ``retina``, or ``vessmap-N.drawK``: N of VessMAP's training images, drawn with
-            the seed K. What has to be made is made, and kept.
+        name: ``phantoms``, ``vessmap``, ``retina``; ``vessmap-N.drawK``: N of VessMAP's training images, drawn with
+            the seed K; ``slice-STACK``: the middle slice of a stack of vesselNN. What has to be made is made, and kept.
         places: where things lie.
     """
     made = places.output / "data"
@@ -38,6 +49,8 @@ def dataset(name: str, places: Places) -> tuple[Path, Path | None]:
         return folder, None
     if name == "retina":
         return retina(places.data("retina"), made / name), None
+    if name.startswith("slice-"):
+        return middle_slice(places.data("vesselnn"), name.removeprefix("slice-"), made / name), None
     vessmap = places.data("vessmap").resolve()
     if name == "vessmap":
         return vessmap, None
@@ -50,12 +63,33 @@ def dataset(name: str, places: Places) -> tuple[Path, Path | None]:
     return vessmap, datalist
 
 
+def stack_files(source: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Name, image and mask of every stack of vesselNN."""
+    for name, start in SLICES.items():
+        yield name, *(next((source / kind).glob(f"{start}*.tif")) for kind in ("denoised", "labels"))
+
+
+def middle_slice(source: Path, stack: str, folder: Path) -> Path:
+    """A dataset folder of one slice, which trains and, for want of another, validates, which chooses nothing."""
+    files = next(files for name, *files in stack_files(source) if name == stack)
+    for kind, path in zip(("images", "masks"), files, strict=True):
+        planes = open_image(path).array()
+        plane = planes[len(planes) // 2]
+        plane = plane if kind == "images" else np.uint8(255) * (plane > 0)
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for split in ("train", "val"):
+            tifffile.imwrite(folder / kind / f"{stack}_{split}.tif", plane)
+    with open(folder / "split.csv", "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("stem", "split"), *((f"{stack}_{split}", split) for split in ("train", "val"))])
+    return folder
+
+
 def retina(source: Path, folder: Path) -> Path:
     """The three retina sets as one dataset folder: the green channel turned over, so that vessels are bright.
 
-    Outside the field of view, where there is nothing, stands the median of the field. Training images are DRIVE's
-    training set, every second of STARE and the first ten children of CHASE_DB1; the others are for the test, DRIVE's
-    last four training images validate. Fields of view lie in ``fov``.
+    Outside the field of view, where there is nothing, stands the median of the field. Training images are the
+    first sixteen of DRIVE's training set, whose last four validate, every second of STARE and the first seven children
+    of CHASE_DB1: forty. The others are for the test. Fields of view lie in ``fov``.
     """
     if (folder / "split.csv").exists():
         return folder
@@ -92,7 +126,7 @@ def _retinas(source: Path) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, n
         image = _picture(path)
         mask = _picture(source / "CHASE_DB1" / "masks" / f"{path.stem}_1stHO.png") > 0
         child = int(path.stem.split("_")[1][:2])
-        yield f"chase_{path.stem.lower()}", "train" if child <= 10 else "test", image, mask, _field(image)
+        yield f"chase_{path.stem.lower()}", "train" if child <= 7 else "test", image, mask, _field(image)
 
 
 def _picture(path: Path) -> np.ndarray:

@@ -13,13 +13,15 @@ from scipy.stats import spearmanr, wilcoxon
 from bundle.io import atomic
 from bundle.metrics import summarize
 
-from . import EXPERIMENTS, release, tables
+from . import EXPERIMENTS, microscopes, recipe, release, tables
 from .parts import RESULTS, Part, Row, read_rows
 from .shipped import area_under_curve
 
 SHOWN = ("sensitivity", "precision", "specificity", "accuracy", "dice", "cldice")
 HEADS = ("Sens.", "Prec.", "Spec.", "Acc.", "Dice", "clDice")
 COUNTS = ("betti0_error", "betti1_error")
+MEASURES = ("dice", "cldice", "sensitivity", "precision", *COUNTS)
+RETINA = MEASURES[:4]
 NOT_RUN = "not run"
 
 
@@ -31,7 +33,7 @@ def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def command(experiment: str, row: str) -> str:
     """What makes a row that was not run."""
-    folder = {"vesselnn": "--vesselnn", "retina_sets": "--retina"}.get(experiment, "--vessmap")
+    folder = {"microscopes": "--vesselnn", "retina_sets": "--retina"}.get(experiment, "--vessmap")
     also = " --retina DIR" if "retina" in row and folder == "--vessmap" else ""
     return f"`python -m scripts.experiments {experiment} {folder} DIR{also} --rows {row}`"
 
@@ -212,7 +214,7 @@ def disagreement() -> str:
             continue
         dice = np.array([row["dice"] for row in rows])
         worse = dice < np.median(dice)
-        for clue, name in (("disagreement", "|L − N|"), ("uncertainty", "1 − |2S − 1|")):
+        for clue, name in (("disagreement", r"\|L − N\|"), ("uncertainty", r"1 − \|2S − 1\|")):
             summary = summarize(rows)[f"{clue}_auc"]
             level = np.array([row[clue] for row in rows])
             cells = [f"{summary.mean:.3f} ± {summary.sd:.3f}", f"{area_under_curve(level, worse):.2f}"]
@@ -221,18 +223,20 @@ def disagreement() -> str:
     return markdown(heads, lines)
 
 
-def summarized(experiment: str, label: Callable[[str], Sequence[str]], heads: Sequence[str]) -> str:
+def summarized(
+    experiment: str, label: Callable[[str], Sequence[str]], heads: Sequence[str], names: Sequence[str] = MEASURES
+) -> str:
     """A row of means for each row of an experiment whose result files hold images."""
     lines = []
-    names = ("dice", "cldice", "sensitivity", "precision", *COUNTS)
     for row, parts in done(experiment).items():
         if not parts:
-            lines.append([*label(row), NOT_RUN, command(experiment, row), *[""] * 4])
+            lines.append([*label(row), NOT_RUN, command(experiment, row), *[""] * (len(names) - 2)])
             continue
         means = [summarize(scores(part)) for part in parts]
-        cells = [spread([100 * mean[name].mean for mean in means], 2) for name in names[:4]]
-        lines.append([*label(row), *cells, *(spread([mean[name].mean for mean in means], 1) for name in COUNTS)])
-    return markdown([*heads, "Dice", "clDice", "Sens.", "Prec.", "Δβ0", "Δβ1"], lines)
+        cells = [spread([100 * mean[name].mean for mean in means], 2) for name in names if name not in COUNTS]
+        cells += [spread([mean[name].mean for mean in means], 1) for name in names if name in COUNTS]
+        lines.append([*label(row), *cells])
+    return markdown([*heads, *("Dice", "clDice", "Sens.", "Prec.", "Δβ0", "Δβ1")[: len(names)]], lines)
 
 
 def binarization() -> str:
@@ -265,6 +269,10 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "test_time": lambda: summarized("test_time", lambda row: [row.replace("_", " ")], ["Averaged over"]),
     "binarization": binarization,
+    "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
+    "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),
+    "microscopes": lambda: summarized("microscopes", microscopes.label, ["Stack", "Network", "Scale"]),
+    "retina_sets": lambda: summarized("retina_sets", lambda row: row.split("-"), ["Network", "Set"], RETINA),
 }
 
 

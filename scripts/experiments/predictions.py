@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -32,9 +33,19 @@ def config() -> ConfigParser:
 
 
 @cache
-def labelled(folder: Path, split: str) -> dict[str, dict]:
-    """Images ``[1, X, Y]`` as the network sees them, and masks, by name."""
-    read = config().get_parsed_content("validate#preprocessing")
+def labelled(folder: Path, split: str, contrast: str = "") -> dict[str, dict]:
+    """Images ``[1, X, Y]`` as the network sees them, and masks, by name.
+
+    Args:
+        folder: dataset folder.
+        split: of its images.
+        contrast: another step than the config's from image to network, as JSON.
+    """
+    parser = config()
+    if contrast:
+        parser = ConfigParser(parser.get())
+        parser["reading#3"] = json.loads(contrast)
+    read = parser.get_parsed_content("validate#preprocessing")
     items = [read(item) for item in labelled_images(folder, split)]
     return {image_name(item["image"].meta["filename_or_obj"]): item for item in items}
 
@@ -45,7 +56,8 @@ def predicted(training: Training, places: Places, folder: Path, split: str) -> M
     kept = training.folder(places) / f"{folder.name}_{split}.npz"
     if not kept.exists():
         network = load_weights(made(training.network), training.weights(places)).eval()
-        maps = probabilities(network, labelled(folder, split))
+        contrast = training.overrides.get("reading#3")
+        maps = probabilities(network, labelled(folder, split, json.dumps(contrast) if contrast else ""))
         with atomic(kept) as partial, open(partial, "wb") as stream:
             np.savez_compressed(stream, **{name: array.astype(np.float16) for name, array in maps.items()})
     with np.load(kept) as arrays:

@@ -77,7 +77,7 @@ class Training:
             "weights": None if self.start is None else str(self.start.weights(places)),
             **self.overrides,
         }
-        configs = ["configs/train.yaml"] + ["configs/fine_tune.yaml"] * (self.start is not None)
+        configs = ["configs/train.yaml"] + ["configs/fine_tune.yaml"] * (options["weights"] is not None)
         command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(configs)]
         command += [word for key, value in options.items() if value is not None for word in (f"--{key}", str(value))]
         self.folder(places).mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,106 @@
+"""Other microscopes: the two-photon stacks of vesselNN, fused and slice by slice, as they are and after one slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bundle.engines import WholeOrWindowsInferer, load_weights
+from bundle.io import open_image
+from bundle.metrics import score
+from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
+
+from . import tables
+from .datasets import SLICES, stack_files
+from .parts import Part, Places, Row
+from .predictions import SHIPPED, config, shipped
+from .trainings import Training, made
+
+NAME = "microscopes"
+MODES = ("fused", "slices")
+SCALES = ("0.5", "1", "2", "auto")
+SLICE_STEPS = 100
+Network = Callable[[torch.Tensor], torch.Tensor]
+
+
+def parts() -> list[Part]:
+    """The shipped ensemble at several scales, its cascades, the tables' plain U-Net; each stack after one slice."""
+    made = []
+    for mode in MODES:
+        made += [Part(NAME, f"{mode}-ensemble-{s}", 0, partial(stacks, mode=mode, scale=s)) for s in SCALES]
+        made += [
+            Part(NAME, f"{mode}-{name}-1", 0, partial(stacks, mode=mode, scale="1", name=name))
+            for name in ("dbac", "ddmac", "unet")
+        ]
+    for stack in SLICES:
+        made += [Part(NAME, f"one_slice-{stack}", 0, partial(after_one_slice, stack=stack))]
+    return made
+
+
+def label(row: str) -> tuple[str, str, str]:
+    """Mode, network and scale of a row, in words."""
+    mode, network, *scale = row.split("-")
+    if mode == "one_slice":
+        return "slices", f"ensemble, fine-tuned on one slice of {network}", "1"
+    called = {"unet": "U-Net of the tables", "ensemble": "ensemble", "dbac": "DBAC", "ddmac": "DDMAC"}
+    return mode, called[network], scale[0]
+
+
+def network_of(name: str, places: Places) -> Network:
+    """The shipped ensemble, one of its cascades, or the plain U-Net of the tables, seed 0."""
+    if name == "unet":
+        training = tables.training("UNet", "fine_tuned", 0)
+        return load_weights(made(training.network), training.weights(places)).eval()
+    ensemble = shipped()
+    if name == "ensemble":
+        return ensemble
+    return lambda x: ensemble.probabilities(x)[name == "ddmac"]
+
+
+def read(image: Path, label: Path) -> tuple[torch.Tensor, np.ndarray]:
+    """A stack ``[1, X, Y, Z]`` and its mask ``[X, Y, Z]``."""
+    volume, mask = (open_image(path).array().T for path in (image, label))
+    return torch.from_numpy(np.ascontiguousarray(volume)[None]), mask > 0
+
+
+def stacks(places: Places, mode: str, scale: str, name: str = "ensemble") -> list[Row]:
+    """Scores of every stack; a fused one against the projection of its mask."""
+    network = network_of(name, places)
+    return [
+        {"image": stack, **segmented(*read(image, label), network, mode, scale)}
+        for stack, image, label in stack_files(places.data("vesselnn"))
+    ]
+
+
+@torch.inference_mode()
+def segmented(volume: torch.Tensor, truth: np.ndarray, network: Network, mode: str, scale: str) -> Row:
+    """Segment one stack as configs/inference.json does, and score it."""
+    if mode == "fused":
+        seen, truth = AdaptiveHistogramEqualization()(FuseFocus()(volume)), truth.any(-1)
+    else:
+        seen = LinearContrast()(volume)
+    inferer = WholeOrWindowsInferer(scale=scale if scale == "auto" else float(scale))
+    output = inferer(torch.as_tensor(seen)[None].float(), network)[0]
+    mask = config().get_parsed_content("validate#postprocessing")({"pred": output})["pred"]
+    return score(np.asarray(mask)[0] > 0, truth)
+
+
+def after_one_slice(places: Places, stack: str) -> list[Row]:
+    """Scores of the slices of one stack that were not trained on, before and after fine-tuning on its middle one."""
+    definition = config()["network_def"]
+    options = {"overrides": {"weights": str(SHIPPED)}, "steps": SLICE_STEPS}
+    training = Training(f"slice-{stack}", definition, f"slice-{stack}", **options)
+    tuned = load_weights(made(definition), training.weights(places)).eval()
+    image, label = next(files for name, *files in stack_files(places.data("vesselnn")) if name == stack)
+    volume, truth = read(image, label)
+    others = [z for z in range(truth.shape[-1]) if z != truth.shape[-1] // 2]
+    rows = []
+    for called, network in (("before", shipped()), ("after", tuned)):
+        for z in others:
+            found = segmented(volume[..., z : z + 1], truth[..., z : z + 1], network, "slices", "1")
+            rows.append({"image": f"{called} {z}", **found})
+    return rows

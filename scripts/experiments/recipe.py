@@ -1,0 +1,105 @@
+"""The recipe, one change at a time, on VessMAP's validation images: the averaged ensemble, from scratch, one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from . import tables
+from .parts import Part, Places, Row
+from .predictions import fused, labelled, predicted, scored
+from .trainings import STEPS, Training
+
+NAME = "recipe"
+SGD = {
+    "optimizer": {
+        "_target_": "torch.optim.SGD",
+        "params": "$@network.parameters()",
+        "lr": "@learning_rate",
+        "momentum": 0.9,
+    },
+    "lr_scheduler": {
+        "_target_": "torch.optim.lr_scheduler.PolynomialLR",
+        "optimizer": "@optimizer",
+        "power": 0.9,
+        "total_iters": "$@train#trainer#max_epochs * len(@train#dataloader)",
+    },
+    "learning_rate": 1.0e-2,
+}
+
+
+def loss(**mask_loss: object) -> dict:
+    """Override of the masks' loss."""
+    return {"loss": {"_target_": "bundle.losses.CascadeLoss", "mask_loss": mask_loss}}
+
+
+def distance(**options: object) -> dict:
+    """Override of the dilated probability map."""
+    return {"train#targets#1": {"_target_": "bundle.transforms.DilatedProbabilityMapd", "keys": "distance", **options}}
+
+
+BCE = loss(_target_="torch.nn.BCEWithLogitsLoss")
+LINEAR = {"reading#3": {"_target_": "bundle.transforms.LinearContrastd", "keys": "image"}}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of configs/train.yaml.
+
+    Args:
+        called: what it is.
+        overrides: settings of the config.
+        cascades: networks of the tables that it changes; the others are the default's.
+        steps: how many.
+        channels: widths.
+    """
+
+    called: str
+    overrides: dict = field(default_factory=dict)
+    cascades: tuple[str, str] = ("DBAC", "DDMAC")
+    changed: tuple[str, ...] = ("DBAC", "DDMAC", "DBAC_x2", "DDMAC_x2")
+    steps: int = STEPS
+    channels: tuple[int, ...] = tuple(tables.CHANNELS)
+
+
+CHANGES: dict[str, Change] = {
+    "default": Change("configs/train.yaml: AdamW, one cycle, cross-entropy and Dice"),
+    "paper": Change("the paper's: SGD, cross-entropy alone", SGD | BCE),
+    "cross_entropy": Change("cross-entropy alone", BCE),
+    "sgd": Change("SGD, momentum 0.9, polynomial decay from 0.01", SGD),
+    "cldice": Change("and soft clDice", loss(_target_="bundle.losses.BCEDiceLoss", centerline="cldice")),
+    "skeleton_recall": Change(
+        "and skeleton recall", loss(_target_="bundle.losses.BCEDiceLoss", centerline="skeleton_recall")
+    ),
+    "linear_contrast": Change("linear contrast instead of adaptive equalisation", LINEAR),
+    "d_by_bound": Change("D divided by k in every image", distance(normalization="bound"), changed=("DDMAC",)),
+    "k_10": Change("k = 10", distance(bound=10), changed=("DDMAC",)),
+    "k_40": Change("k = 40", distance(bound=40), changed=("DDMAC",)),
+    "dbac_x2": Change("DBAC at scale 2", cascades=("DBAC_x2", "DDMAC")),
+    "twice_as_long": Change("twice the steps", steps=2 * STEPS),
+    "twice_as_wide": Change("16…256 channels", channels=(16, 32, 64, 128, 256)),
+}
+
+
+def parts() -> list[Part]:
+    """A row for each change."""
+    return [Part(NAME, name, 0, partial(scores, name=name)) for name in CHANGES]
+
+
+def training(cascade: str, name: str) -> Training:
+    """The training of one cascade with a change; the default's where the change does not touch it."""
+    change = CHANGES[name]
+    if name == "dbac_x2" or cascade not in change.changed:
+        name, change = "default", CHANGES["default"]
+    _, network, settings = tables.NETWORKS[cascade]
+    if change.channels != tuple(tables.CHANNELS):
+        network = network | {"channels": list(change.channels)}
+    overrides = settings | change.overrides
+    return Training(f"recipe_{name}-{cascade}", network, "vessmap", overrides=overrides, steps=change.steps)
+
+
+def scores(places: Places, name: str) -> list[Row]:
+    """Scores of the average on the validation split."""
+    folder = places.data("vessmap").resolve()
+    maps = [predicted(training(cascade, name), places, folder, "val") for cascade in CHANGES[name].cascades]
+    return scored(fused(maps, "average"), labelled(folder, "val"))
