@@ -1,0 +1,1 @@
+"""What this app decides by itself, without MONAI Label."""

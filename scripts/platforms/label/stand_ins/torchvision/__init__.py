@@ -1,0 +1,1 @@
+"""Stands in for torchvision, of which MONAI Label's server imports two functions that nothing here calls."""
