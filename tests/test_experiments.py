@@ -21,7 +21,7 @@ from bundle.data import labelled_images
 from bundle.errors import InputError
 from bundle.networks import UNet
 from scripts import results
-from scripts.experiments import EXPERIMENTS, few_labels, microscopes, pages, recipe, shipped, tables
+from scripts.experiments import EXPERIMENTS, few_labels, field, microscopes, pages, recipe, shipped, tables
 from scripts.experiments.datasets import SLICES, dataset
 from scripts.experiments.parts import ROOT, Part, Places, read_rows
 from scripts.experiments.trainings import STEPS, Training, made, schedule
@@ -182,6 +182,20 @@ def test_every_change_of_the_recipe_is_one_that_the_config_knows(name: str):
         for key in ("network_def", "loss", "train::targets", "reading"):
             parser.get_parsed_content(key)
         assert parser.get_parsed_content("optimizer").param_groups[0]["lr"] > 0
+
+
+def test_nnunet_gets_the_training_images_and_its_masks_of_one(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+    for stem in "abc":
+        tifffile.imwrite(tmp_path / "set" / "images" / f"{stem}.tiff", np.full((8, 9), ord(stem), np.uint8))
+        Image.fromarray(np.uint8([[0, 255]])).save(tmp_path / "set" / "masks" / f"{stem}.png")
+    (tmp_path / "set" / "split.csv").write_text("stem,split\na,train\nb,val\nc,test\n")
+    raw = field.written(tmp_path / "set", tmp_path / "out")
+    found = {path.relative_to(raw).as_posix(): np.asarray(Image.open(path)) for path in raw.rglob("*.png")}
+    assert set(found) == {"imagesTr/a_0000.png", "labelsTr/a.png", "imagesTs/c_0000.png", "labelsTs/c.png"}
+    assert (found["imagesTr/a_0000.png"] == ord("a")).all() and found["labelsTr/a.png"].tolist() == [[0, 1]]
+    assert json.loads((raw / "dataset.json").read_text())["numTraining"] == 1
 
 
 def test_few_labels_use_the_tables_own_trainings_at_both_ends():

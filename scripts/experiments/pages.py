@@ -35,6 +35,7 @@ def command(experiment: str, row: str) -> str:
     """What makes a row that was not run."""
     folder = {"microscopes": "--vesselnn", "retina_sets": "--retina"}.get(experiment, "--vessmap")
     also = " --retina DIR" if "retina" in row and folder == "--vessmap" else ""
+    also += " --nnunet BIN" * (experiment == "field") + " --vessmap DIR" * row.endswith("unet-1")
     return f"`python -m scripts.experiments {experiment} {folder} DIR{also} --rows {row}`"
 
 
@@ -272,6 +273,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),
     "microscopes": lambda: summarized("microscopes", microscopes.label, ["Stack", "Network", "Scale"]),
+    "field": lambda: summarized("field", lambda row: [row.replace("_", " ")], ["Method"]),
     "retina_sets": lambda: summarized("retina_sets", lambda row: row.split("-"), ["Network", "Set"], RETINA),
 }
 

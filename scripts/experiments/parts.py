@@ -26,6 +26,7 @@ class Places:
         vessmap: VessMAP, a dataset folder with its split.csv.
         vesselnn: the stacks of vesselNN, in ``denoised`` and ``labels``.
         retina: the folders ``DRIVE``, ``STARE`` and ``CHASE_DB1``.
+        nnunet: nnU-Net's programs: ``bin`` (``Scripts``) of an environment with ``nnunetv2``.
     """
 
     output: Path
@@ -33,6 +34,7 @@ class Places:
     vessmap: Path | None = None
     vesselnn: Path | None = None
     retina: Path | None = None
+    nnunet: Path | None = None
 
     def data(self, name: str) -> Path:
         """The folder of a data set.
