@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from bundle.__main__ import main
-from bundle.io import open_image, write_ome_tiff
+from bundle.io import OUTPUT_SUFFIXES, open_image, write_ome_tiff
 from bundle.transforms.focus import METHODS, fuse
 
 SPACING = (2.0, 0.5, 0.25)
@@ -45,6 +45,89 @@ def test_the_files_hold_what_fusion_gives_with_type_rows_columns_and_spacing(tmp
         image = open_image(tmp_path / "out" / f"a_{name}.tif")
         assert (image.axes, image.spacing, image.dtype) == ("YX", SPACING[1:], expected.dtype)
         np.testing.assert_array_equal(image.array(), expected)
+
+
+@pytest.mark.parametrize(("format", "suffix"), OUTPUT_SUFFIXES.items())
+def test_every_format_holds_the_same(tmp_path: Path, format: str, suffix: str):
+    if format == "ome-zarr":
+        pytest.importorskip("zarr", reason="the extra of OME-Zarr is not installed")
+    write_ome_tiff(tmp_path / "a.ome.tif", stack(), "ZYX", SPACING)
+    assert run(tmp_path / "a.ome.tif", "--output", tmp_path / "out", "--format", format) == 0
+    assert names(tmp_path / "out") == [f"a_depth{suffix}", f"a_fused{suffix}"]
+    for name, expected in zip(("fused", "depth"), fuse(lambda: stack()), strict=True):
+        image = open_image(tmp_path / "out" / f"a_{name}{suffix}")
+        assert image.spacing == pytest.approx(SPACING[1:]) and image.dtype == expected.dtype
+        np.testing.assert_array_equal(image.array(), expected)
+    # the depth map serves in any of the formats
+    along = ["--channel", "0", "--depth", tmp_path / "out" / f"a_depth{suffix}", "--output", tmp_path / "out"]
+    assert run(tmp_path / "a.ome.tif", *along) == 0
+
+
+class TestAlong:
+    @pytest.fixture
+    def two(self, tmp_path: Path) -> np.ndarray:
+        """Two channels of `c.tif`, the first fused to `out`."""
+        two = np.stack([stack(seed=1), stack(seed=2)])
+        write_ome_tiff(tmp_path / "c.tif", two, "CZYX", SPACING, channels=["red", "far/red"])
+        options = ["--channel", "0", "--method", "hessian", "--output", tmp_path / "out"]
+        assert run(tmp_path / "c.tif", *options) == 0
+        return two
+
+    def test_another_channel_is_read_in_the_slices_of_the_first(self, tmp_path: Path, two: np.ndarray):
+        before = (tmp_path / "out/c_fused.tif").read_bytes()
+        depth = open_image(tmp_path / "out/c_depth.tif").array()
+        options = ["--depth", tmp_path / "out/c_depth.tif", "--output", tmp_path / "out"]
+        assert run(tmp_path / "c.tif", "--channel", "1", *options) == 0
+        image = open_image(tmp_path / "out/c_channel-1_fused.tif")
+        expected = np.take_along_axis(two[1], np.rint(depth)[None].astype(int), 0)[0]
+        np.testing.assert_array_equal(image.array(), expected)
+        assert image.spacing == SPACING[1:] and image.dtype == np.uint8
+        assert (tmp_path / "out/c_fused.tif").read_bytes() == before
+        # a channel's name may hold what no file name can; a folder holds the depth map of each stack
+        assert run(tmp_path / "c.tif", "--channel", "far/red", "--depth", tmp_path / "out", *options[2:]) == 0
+        named = open_image(tmp_path / "out/c_channel-far-red_fused.tif")
+        np.testing.assert_array_equal(named.array(), expected)
+
+    def test_what_is_there_is_kept(self, tmp_path: Path, two: np.ndarray, capsys: pytest.CaptureFixture):
+        words = [tmp_path / "c.tif", "--channel", "1", "--depth", tmp_path / "out", "--output", tmp_path / "out"]
+        run(*words)
+        capsys.readouterr()
+        assert run(*words) == 0
+        assert "0 fused, 1 kept, 0 failed" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("depth", "axes", "said"),
+        [
+            (np.zeros((20, 30), np.float32), "YX", "20 × 30"),
+            (np.full((30, 20), 4, np.float32), "YX", "ends at 3"),
+            (np.full((30, 20), -2, np.float32), "YX", "no slice's index"),
+            (np.zeros((2, 30, 20), np.float32), "ZYX", "no depth map"),
+        ],
+    )
+    def test_a_map_that_does_not_fit_is_refused(
+        self, folder: Path, capsys: pytest.CaptureFixture, depth: np.ndarray, axes: str, said: str
+    ):
+        write_ome_tiff(folder / "map.tif", depth, axes)
+        assert run(folder / "a.ome.tif", "--depth", folder / "map.tif", "--output", folder / "out") == 1
+        error = capsys.readouterr().err
+        assert said in error and "map.tif" in error and len(error.splitlines()) == 1
+        assert not (folder / "out").exists()
+
+    def test_a_folder_without_its_map_is_said(self, folder: Path, capsys: pytest.CaptureFixture):
+        assert run(folder / "a.ome.tif", "--depth", folder, "--output", folder / "out") == 1
+        assert "no depth map of it" in capsys.readouterr().err
+
+
+def test_the_network_weights_the_slices(folder: Path, capsys: pytest.CaptureFixture):
+    assert run(folder / "a.ome.tif", "--method", "network", "--output", folder / "out") == 0
+    fused, depth = (open_image(folder / f"out/a_{kind}.tif").array() for kind in ("fused", "depth"))
+    assert fused.dtype == np.uint8 and depth.max() <= 3
+    assert (fused >= stack().min(0)).all() and (fused <= stack().max(0)).all()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        run(folder / "a.ome.tif", "--method", "network", "--depth", folder / "x.tif", "--output", folder / "out")
+    assert run(folder / "a.ome.tif", "--weights", folder / "x.pt", "--output", folder / "other") == 1
+    assert "--method network" in capsys.readouterr().err
 
 
 def test_the_maximum_is_the_default_and_the_depth_counts_slices_from_zero(tmp_path: Path):

@@ -1,38 +1,61 @@
 """Fuse the slices of a stack into one image that is in focus everywhere, and tell each pixel's depth.
 
-For each stack NAME, OUT gets two OME-TIFFs: NAME_fused.tif, of the stack's type and within its values, and
-NAME_depth.tif, for each pixel the index of the slice in focus, counted from 0, as 32-bit float. A stack of any length
-is read slice by slice and never held whole. "maximum" takes each pixel's brightest value; "laplacian" its value in the
-slice where its neighbourhood is sharpest.
+For each stack NAME, OUT gets two images: NAME_fused, of the stack's type and within its values, and NAME_depth, for
+each pixel the index of the slice in focus, counted from 0 with fractions between slices, as 32-bit float. A stack of
+any length is read slice by slice and never held whole.
+
+Methods:
+  maximum     each pixel's brightest value
+  hessian     its value where its neighbourhood looks most like a vessel, by the Hessian at three scales
+  laplacian   its value where its neighbourhood is sharpest, by the energy of the Laplacian
+  variance    the same, by the variance of a window
+  wavelet     the sharpest complex wavelet coefficients, brought back to values of the stack
+  network     the mean of its values, weighted by how likely the shipped network takes each slice for a vessel; slow
+
+With --depth another channel is read along the depth map of one that was fused before: OUT gets NAME_channel-C_fused.
 
 Examples:
   python -m bundle fuse stack.tif --output fused
-  python -m bundle fuse stacks/*.oif --channel 1 --method laplacian --output fused
+  python -m bundle fuse stacks/*.oif --channel 1 --method hessian --output fused
+  python -m bundle fuse stack.tif --channel 0 --output fused
+  python -m bundle fuse stack.tif --channel 1 --depth fused/stack_depth.tif --output fused
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..io import Image, image_name, open_image, write_ome_tiff
+from ..io import OUTPUT_SUFFIXES, Image, image_name, open_image, write_image
 from ..io.ome_xml import TYPES
-from ..transforms.focus import METHODS, fuse
+from ..transforms.focus import DEFAULT, METHODS, along, fuse
 from .words import add_reading_arguments, listed, reading_options
+
+NETWORK = "network"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("stacks", metavar="STACK", nargs="+", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--method", choices=METHODS, default="maximum", help="default: %(default)s")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--method", choices=[*METHODS, NETWORK], default=DEFAULT, help="default: %(default)s")
+    how.add_argument(
+        "--depth",
+        metavar="MAP",
+        type=Path,
+        help="read the stacks along this depth map; a folder: along NAME_depth in it, each along its own",
+    )
+    parser.add_argument("--format", choices=OUTPUT_SUFFIXES, default="ome-tiff", help="default: %(default)s")
     add_reading_arguments(parser)
+    parser.add_argument("--weights", type=Path, help="of the network, instead of the shipped ones")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
 
 
@@ -42,10 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if every stack was fused or kept, 1 otherwise.
     """
+    if arguments.weights and arguments.method != NETWORK:
+        raise InputError(
+            None, f"--weights are of the network, the method is {arguments.method}", "say --method network"
+        )
     paths, failed = listed(arguments.stacks)
+    method = _likelihood(arguments.weights) if arguments.method == NETWORK and paths else arguments.method
     fused = kept = 0
     for path in paths:
-        outputs = [arguments.output / f"{image_name(path)}_{kind}.tif" for kind in ("fused", "depth")]
+        outputs = _outputs(path, arguments)
         present = [] if arguments.overwrite else [file for file in outputs if file.exists()]
         if present:
             print(f"{path}: kept {' and '.join(map(str, present))} (--overwrite makes them again)")
@@ -54,10 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         try:
             image = _open_stack(path, arguments)
-            results = fuse(lambda image=image: _planes(image), arguments.method)
+            results = [_along(image, arguments.depth)] if arguments.depth else fuse(_planes(image), method)
             for file, result in zip(outputs, results, strict=True):
                 if file not in present:
-                    write_ome_tiff(file, result, "YX", image.spacing and image.spacing[1:])
+                    write_image(file, result, "YX", image.spacing and image.spacing[1:])
                     print(f"{path}: {len(image)} slices, wrote {file}")
             fused += 1
         except InputError as error:
@@ -67,14 +95,64 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _outputs(path: Path, arguments: argparse.Namespace) -> list[Path]:
+    """The fused image and the depth map; along a depth map only the former, named so that no other channel's is hit."""
+    name, suffix = image_name(path), OUTPUT_SUFFIXES[arguments.format]
+    if not arguments.depth:
+        return [arguments.output / f"{name}_{kind}{suffix}" for kind in ("fused", "depth")]
+    if arguments.channel is not None:
+        name += "_channel-" + re.sub(r"[^\w.-]+", "-", arguments.channel)
+    return [arguments.output / f"{name}_fused{suffix}"]
+
+
 def _open_stack(path: Path, arguments: argparse.Namespace) -> Image:
     image = open_image(path, **reading_options(arguments))
     if "Z" not in image.axes:
         raise InputError(path, "is a single image, there is nothing to fuse", "give a stack; --axes says where Z is")
     if image.dtype.name not in TYPES:
-        raise InputError(path, f"holds {image.dtype.name} values, which OME-TIFF cannot store", "convert the stack")
+        raise InputError(path, f"holds {image.dtype.name} values, which no output can store", "convert the stack")
     return image
 
 
-def _planes(image: Image) -> Iterator[np.ndarray]:
-    return tqdm(image.planes(), total=len(image), desc=image.path.name, unit="slice", leave=False, disable=None)
+def _along(image: Image, given: Path) -> np.ndarray:
+    whole = not given.is_dir() or given.suffix == ".zarr"
+    path = given if whole else _depth_of(image.path, given)
+    depth = open_image(path)
+    if "Z" in depth.axes:
+        raise InputError(path, "is a stack, no depth map", "give NAME_depth of an earlier fuse")
+    try:
+        return along(_planes(image), depth.plane())
+    except ValueError as error:
+        raise InputError(image.path, f"{error} ({path})", "give the depth map of this stack") from None
+
+
+def _depth_of(stack: Path, folder: Path) -> Path:
+    candidates = [folder / f"{image_name(stack)}_depth{suffix}" for suffix in OUTPUT_SUFFIXES.values()]
+    found = [path for path in candidates if path.exists()]
+    if len(found) != 1:
+        some = f"{len(found)} depth maps of it" if found else "no depth map of it"
+        raise InputError(stack, f"{some} in {folder}", f"name one file, such as {candidates[0]}")
+    return found[0]
+
+
+def _planes(image: Image) -> Callable[[], Iterator[np.ndarray]]:
+    def planes() -> Iterator[np.ndarray]:
+        return tqdm(image.planes(), total=len(image), desc=image.path.name, unit="slice", leave=False, disable=None)
+
+    return planes
+
+
+def _likelihood(weights: Path | None) -> Callable[[np.ndarray], np.ndarray]:
+    """The network of configs/inference.json, asked slice by slice."""
+    from monai.bundle import ConfigParser  # slow to import, and the other methods need no network
+
+    from ..engines import SliceLikelihood
+    from .segment import CONFIG
+
+    if not CONFIG.exists():
+        raise InputError(CONFIG, "is missing", "run from the bundle's folder, or install it with pip install -e")
+    config = ConfigParser()
+    config.read_config(CONFIG)
+    config["weights_file"] = weights or CONFIG.parents[1] / "models" / "model.pt"
+    network, inferer, device = (config.get_parsed_content(name) for name in ("network", "inferer", "device"))
+    return SliceLikelihood(network.eval(), inferer, device)

@@ -8,6 +8,7 @@ from .distributed import SharedBuffers, join_processes, leave_processes
 from .failures import show_input_errors
 from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
 from .inferers import WholeOrWindowsInferer
+from .likelihood import SliceLikelihood
 from .logs import EpochLog
 from .scores import VesselScores
 from .stacks import SegmentedStack, StackSegmenter
@@ -21,6 +22,7 @@ __all__ = [
     "SegmentationWriter",
     "SegmentedStack",
     "SharedBuffers",
+    "SliceLikelihood",
     "StackSegmenter",
     "VesselScores",
     "WholeOrWindowsInferer",
