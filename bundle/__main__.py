@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "score masks against true masks: a table and an overlay of each",
     "info": "tell how a file is read: axes, channels, spacing, type",
     "phantom": "make synthetic confocal stacks with exact truth",
+    "package": "write the bundle as one file that a platform takes",
 }
 
 

@@ -28,6 +28,7 @@ ROOMS = [
     "pictures",
     "data",
     "engines",
+    "packaging",
     "commands",
 ]
 WEIGHTS = ROOT / "models" / "model.pt"

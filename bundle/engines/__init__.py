@@ -1,7 +1,7 @@
 """Training, validation and inference on MONAI's ignite engines: what the configs attach to them."""
 
 from .arguments import as_typed
-from .batches import CascadeTargets
+from .batches import CascadeTargets, mask_of_stages
 from .checkpoints import PublishedWeights, ResumableCheckpoint, load_weights, new_run
 from .disagreement import WithDisagreement
 from .distributed import SharedBuffers, join_processes, leave_processes
@@ -10,7 +10,7 @@ from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
 from .inferers import WholeOrWindowsInferer
 from .likelihood import SliceLikelihood
 from .logs import EpochLog
-from .scores import VesselScores
+from .scores import VesselDice, VesselScores
 from .stacks import SegmentedStack, StackSegmenter
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "SharedBuffers",
     "SliceLikelihood",
     "StackSegmenter",
+    "VesselDice",
     "VesselScores",
     "WholeOrWindowsInferer",
     "WithDisagreement",
@@ -31,6 +32,7 @@ __all__ = [
     "join_processes",
     "leave_processes",
     "load_weights",
+    "mask_of_stages",
     "new_run",
     "show_input_errors",
     "unfinished",

@@ -63,12 +63,14 @@ class EpochLog:
                 self.events.add_scalar("train/lr", engine.optimizer.param_groups[0]["lr"], step)
 
     def epoch(self, engine: Engine) -> None:
-        """Log a line, and write the validation metrics."""
+        """Log a line, and write the metrics of training and validation."""
         metrics = self.evaluator.state.metrics
         shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics)
         logger.info("epoch %d of %d: %s", engine.state.epoch, engine.state.max_epochs, shown or "not validated")
         if self.events is not None:
             with self._writing():
+                for name, value in engine.state.metrics.items():
+                    self.events.add_scalar(f"train/{name}", value, engine.state.iteration)
                 for name, value in metrics.items():
                     self.events.add_scalar(f"validation/{name}", value, engine.state.iteration)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from ignite.engine import Engine, Events
+from ignite.metrics import Metric
+from monai.handlers import from_engine
 from monai.utils import CommonKeys
 
 from ..io import image_name
-from ..metrics import format_summary, score, summarize, write_scores, write_summary
+from ..metrics import Confusion, format_summary, score, summarize, write_scores, write_summary
 from ..pictures import error_overlay, write_png
 from .distributed import gathered, is_first_process
 
-__all__ = ["VesselScores"]
+__all__ = ["VesselDice", "VesselScores"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,3 +65,29 @@ class VesselScores:
         write_scores(self.table, rows)
         write_summary(self.table.with_name(f"{self.table.stem}_summary.csv"), rows)
         logger.info("%d images scored, table in %s\n%s", len(rows), self.table, format_summary(rows))
+
+
+class VesselDice(Metric):
+    """Mean Dice over the images or crops of all processes, as the key metric of a workflow.
+
+    Of an engine whose output holds the binary ``pred`` and the ``label``, decollated or not. Dice is undefined where
+    neither has vessel; such images do not count, and if there are no others the mean is NaN.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(output_transform=from_engine([CommonKeys.PRED, CommonKeys.LABEL]), skip_unrolling=True)
+
+    def reset(self) -> None:
+        """Forget the last epoch."""
+        self.scores: list[float] = []
+
+    def update(self, output: tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]) -> None:
+        """Score a batch of ``[C, X, Y]`` each, of which the first channel counts."""
+        for prediction, truth in zip(*output, strict=True):
+            prediction, truth = (array[0].cpu().numpy() > 0.5 for array in (prediction, truth))
+            self.scores.append(Confusion.between(prediction, truth).dice)
+
+    def compute(self) -> float:
+        """The mean."""
+        defined = [value for value in gathered(self.scores) if not math.isnan(value)]
+        return sum(defined) / len(defined) if defined else math.nan

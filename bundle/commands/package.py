@@ -1,0 +1,73 @@
+"""Write the bundle as one file that a platform takes.
+
+  --format monai       the bundle: configs, weights, Python package, licence, descriptions. The folder it is unzipped
+                       into is the bundle's; nothing but the dependencies has to be installed for it to run there
+  --format bioimageio  the ensemble as a resource of the BioImage Model Zoo, for Fiji, ilastik, QuPath and napari:
+                       weights in TorchScript and ONNX, test input and output, cover, documentation
+
+The same bundle gives the same bytes.
+
+Examples:
+  python -m bundle package vessels.zip
+  python -m bundle package vessels.bioimage.zip --format bioimageio
+  python -m bundle package mine.zip --weights runs/mine/checkpoints/best.pt
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from monai.bundle import ConfigParser
+
+from ..engines import load_weights
+from ..errors import InputError
+from ..packaging import bundle_files, model_files, write_archive
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("output", metavar="OUT.zip", type=Path, help="the file to write")
+    parser.add_argument(
+        "--format", choices=("monai", "bioimageio"), default="monai", help="for which platforms (default: %(default)s)"
+    )
+    parser.add_argument("--weights", type=Path, help="a checkpoint of a training, instead of the shipped weights")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the file.
+
+    Returns:
+        0.
+    """
+    output: Path = arguments.output
+    if output.is_dir():
+        raise InputError(output, "is a folder", "name a file to write, such as vessels.zip")
+    if output.exists() and not arguments.overwrite:
+        raise InputError(output, "exists", "choose another name, or say --overwrite")
+    files = package(arguments.format, arguments.weights)
+    write_archive(output, files)
+    print(f"{output}: {len(files)} files, {output.stat().st_size / 2**20:.1f} MiB")
+    return 0
+
+
+def package(form: str, weights: Path | None) -> dict[str, bytes]:
+    """Contents by path within the file.
+
+    Args:
+        form: "monai" or "bioimageio".
+        weights: those to pack; the shipped ones if None. They must fit the network of configs/inference.json.
+    """
+    if form == "monai" and weights is None:
+        return bundle_files(ROOT)
+    config = ConfigParser()
+    config.read_config(ROOT / "configs" / "inference.json")
+    network = load_weights(config.get_parsed_content("network_def"), weights or ROOT / "models" / "model.pt")
+    if form == "monai":
+        return bundle_files(ROOT, network)
+    metadata = json.loads((ROOT / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    return model_files(network, metadata, (ROOT / "LICENSE").read_bytes())
