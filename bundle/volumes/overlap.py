@@ -64,7 +64,8 @@ def ahead(items: Iterable[T], count: int = 2) -> Iterator[T]:
 def behind(count: int = 2) -> Iterator[Callable[..., None]]:
     """Give a function that calls another one in a thread, in order, and waits while ``count`` calls are open.
 
-    What a call raises is raised by one of the next, or at the end.
+    What a call raises is raised by one of the next, or at the end. Calls that are open when the ``with`` is left by
+    an error are made all the same.
     """
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[Future] = deque()
@@ -74,10 +75,6 @@ def behind(count: int = 2) -> Iterator[Callable[..., None]]:
                 waiting.popleft().result()
             waiting.append(pool.submit(function, *args))
 
-        try:
-            yield call
-            while waiting:
-                waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield call
+        while waiting:
+            waiting.popleft().result()
