@@ -58,8 +58,10 @@ def scores(places: Places, trainer: str) -> list[Row]:
     raw = written(places.data("vessmap").resolve(), folder)
     predicted = folder / f"predicted_{trainer}"
     setting = ["-tr", trainer, "-device", "cpu"]
-    if not (folder / "preprocessed" / raw.name / "nnUNetPlans.json").exists():
+    finished = folder / "preprocessed" / "finished"
+    if not finished.exists():  # the plans alone are there before the images are
         _call(places, "plan_and_preprocess", "-d", str(DATASET), "-c", "2d", "-np", "1")
+        finished.touch()
     clock = folder / f"minutes_{trainer}.csv"
     before = read_rows(clock)[0]["minutes"] if clock.exists() else 0.0
     started = time.monotonic()
@@ -81,6 +83,6 @@ def scores(places: Places, trainer: str) -> list[Row]:
 def _call(places: Places, program: str, *words: str) -> None:
     folder = places.output.resolve() / "nnunet"
     where = {f"nnUNet_{kind}": str(folder / kind) for kind in ("raw", "preprocessed", "results")}
-    threads = {"nnUNet_n_proc_DA": "0", "nnUNet_compile": "f"}
+    threads = {"nnUNet_n_proc_DA": "1", "nnUNet_compile": "f"}
     executable = places.data("nnunet") / f"nnUNetv2_{program}"
     subprocess.run([str(executable), *words], env=os.environ | where | threads, check=True)
