@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,30 +82,36 @@ class Network:
         self.fuse = FuseFocus(**{k: v for k, v in config["fusion#0"].items() if k == "method"})
         self.folder = folder / hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12] / self.fuse.method
 
-    @torch.inference_mode()
-    def __call__(self, stack: Stack) -> dict[str, np.ndarray]:
-        """Probabilities, in [0, 1]: ``slices`` and ``volume`` ZYX, ``fused`` YX, with ``depth`` YX and ``scale``."""
-        path = self.folder / f"{stack.name}.npz"
+    def fused(self, stack: Stack) -> dict[str, np.ndarray]:
+        """Of the fused image: ``probability`` and ``depth`` YX, ``width`` found, ``scale`` that the widths ask for."""
+        return self._kept(stack, "fused", lambda image: self._fused(image))
+
+    def slices(self, stack: Stack, per: str = "slice", scale: float = 1.0) -> np.ndarray:
+        """Probability ZYX of the slices, their contrast stretched ``per`` slice or volume."""
+        name = per if scale == 1 else f"{per}-{scale:.3f}"
+        return self._kept(stack, name, lambda image: {"found": self._segment(LinearContrast(per=per)(image), scale)})[
+            "found"
+        ]
+
+    def _fused(self, image: torch.Tensor) -> dict[str, np.ndarray]:
+        fused, depth = self.fuse.fuse(image)
+        equalized = AdaptiveHistogramEqualization()(fused)
+        found = {"depth": depth[0].numpy().T, "probability": self._segment(equalized)}
+        found["width"] = np.float32(median_width(found["probability"] > 0.5))
+        found["scale"] = np.float32(fitting_scale(found["probability"] > 0.5))
+        if found["scale"] != 1:
+            found["scaled"] = self._segment(equalized, float(found["scale"]))
+        return found
+
+    def _kept(self, stack: Stack, name: str, make: Callable[[torch.Tensor], dict]) -> dict[str, np.ndarray]:
+        path = self.folder / f"{stack.name}_{name}.npz"
         if not path.exists():
-            found = self._infer(stack)
+            found = make(torch.from_numpy(stack.image.astype(np.float32).T[None].copy()))
             with atomic(path) as partial:
                 np.savez_compressed(partial, **found)
         with np.load(path) as file:
             return {key: file[key] for key in file.files}
 
-    def _infer(self, stack: Stack) -> dict[str, np.ndarray]:
-        image = torch.from_numpy(stack.image.astype(np.float32).T[None].copy())
-        fused, depth = self.fuse.fuse(image)
-        equalized = AdaptiveHistogramEqualization()(fused)
-        found = {"depth": depth[0].numpy().T, "fused": self._segment(equalized)}
-        for name, per in (("slices", "slice"), ("volume", "volume")):
-            found[name] = self._segment(LinearContrast(per=per)(image))
-        found["width"] = np.float32(median_width(found["fused"] > 0.5))
-        found["scale"] = np.float32(fitting_scale(found["fused"] > 0.5))
-        if found["scale"] != 1:
-            found["fused_scaled"] = self._segment(equalized, float(found["scale"]))
-            found["slices_scaled"] = self._segment(LinearContrast()(image), float(found["scale"]))
-        return found
-
+    @torch.inference_mode()
     def _segment(self, image: torch.Tensor, scale: float = 1.0) -> np.ndarray:
         return WholeOrWindowsInferer(scale=scale)(image[None], self.network)[0, 0].numpy().T.astype(np.float16)
