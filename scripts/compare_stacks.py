@@ -9,7 +9,6 @@ that an interrupted run goes on and a run with other settings takes no network.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ import numpy as np
 import tifffile
 import torch
 from monai.bundle import ConfigParser
-from monai.data import MetaTensor
 
 from bundle.engines import WholeOrWindowsInferer, load_weights
 from bundle.engines.scales import fitting_scale

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from skimage.color import lab2rgb
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
+from skimage.color import lab2rgb, rgb2lab
 
 from ..transforms.contrast import stretch
 
@@ -14,8 +17,8 @@ __all__ = ["brightest_vessel", "depth_colours", "depth_picture", "framed", "hue"
 
 _PERCENTILES = (1, 99)
 # from yellow through green and blue to violet, darker all the way, so that order shows in grey too
-_LIGHTNESS, _CHROMA, _ANGLES = (90, 46), (72, 62), (85, 325)
-_FAINTEST = 0.45
+_LIGHTNESS, _ANGLES, _CHROMA = (90, 52), (85, 318), 62
+_FAINTEST = 0.6
 _SIDE = (900, 2000)  # pixels between which a picture's longer side is brought
 _PAPER, _INK = "black", "white"
 
@@ -29,13 +32,29 @@ def hue(share: np.ndarray) -> np.ndarray:
     Returns:
         float in [0, 1], RGB along a new last axis.
     """
-    share = np.clip(np.asarray(share, float), 0, 1)[..., np.newaxis]
+    table = _table()
+    place = np.clip(np.asarray(share, float), 0, 1) * (len(table) - 1)
+    steps = np.arange(len(table))
+    return np.stack([np.interp(place, steps, table[:, k]) for k in range(3)], axis=-1)
+
+
+@lru_cache
+def _table() -> np.ndarray:
+    """256 colours, each as strong as a screen can show it at its lightness, without leaps."""
+    share = np.linspace(0, 1, 256)
     angle = np.deg2rad(_ANGLES[0] + share * (_ANGLES[1] - _ANGLES[0]))
-    chroma = _CHROMA[0] + share * (_CHROMA[1] - _CHROMA[0])
     lightness = _LIGHTNESS[0] + share * (_LIGHTNESS[1] - _LIGHTNESS[0])
-    lab = np.concatenate([lightness, chroma * np.cos(angle), chroma * np.sin(angle)], axis=-1)
-    with np.errstate(all="ignore"):
-        return np.clip(lab2rgb(lab.reshape(-1, 1, 3)).reshape(lab.shape), 0, 1)
+
+    def colours(chroma: np.ndarray) -> np.ndarray:
+        return np.stack([lightness, chroma * np.cos(angle), chroma * np.sin(angle)], axis=-1)
+
+    chroma = np.full(256, float(_CHROMA))
+    for _ in range(_CHROMA):
+        lab = colours(chroma)
+        beyond = np.abs(rgb2lab(lab2rgb(lab)) - lab).max(axis=-1) > 0.1  # what a screen cannot show is clipped
+        chroma -= beyond
+    chroma = gaussian_filter1d(minimum_filter1d(chroma, 61, mode="nearest"), 15, mode="nearest", truncate=2.0)
+    return lab2rgb(colours(chroma))
 
 
 def brightest_vessel(slices: Iterable[np.ndarray], masks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -157,9 +176,7 @@ def framed(
     return canvas
 
 
-def _scale_bar(
-    figure: Figure, width: int, high: int, side: int, margin: int, micrometers: float, columns: int
-) -> None:
+def _scale_bar(figure: Figure, width: int, high: int, side: int, margin: int, micrometers: float, columns: int) -> None:
     """A white line of a round number of µm, at most a quarter of the picture long."""
     most = columns * micrometers / 4
     power = 10 ** np.floor(np.log10(most))
@@ -175,8 +192,6 @@ def _scale_bar(
 
 
 def _drawn(figure: Figure) -> np.ndarray:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())

@@ -1,11 +1,11 @@
-"""A volume of vessels seen from above and aside, shaded, as in the paper's Fig. 6: by ray casting, without a display."""
+"""A volume of vessels from above and aside, shaded, as in the paper's Fig. 6: ray casting without a display."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from scipy.ndimage import affine_transform, gaussian_filter, uniform_filter
+from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates, uniform_filter
 
 from .depth import framed, hue
 
@@ -16,6 +16,8 @@ _TILT, _TURN = np.deg2rad(38), np.deg2rad(-24)
 _LIGHT = np.array([-0.75, -0.5, -0.45])  # towards the light: from the viewer's left, above
 _AMBIENT, _DIFFUSE, _GLOSS = 0.28, 0.72, 0.35
 _PIXELS = 900
+_LEVEL = 0.35  # of the field that is the surface
+_CHUNK, _TILE = 12, 4  # layers, and pixels, that are looked at or passed over together
 
 
 def reduced(
@@ -81,32 +83,50 @@ def render(volume: np.ndarray, cell: Sequence[float], pixels: int = _PIXELS) -> 
     matrix = rotation * (step, pixel, pixel) / cell[:, np.newaxis]
     offset = centre - matrix @ ((count - 1) / 2)
     distance = np.full(count[1:], np.inf)
-    before = np.zeros(count[1:], np.float32)
-    chunk = 16
-    for start in range(0, count[0], chunk):
-        deep = min(chunk, count[0] - start)
-        block = affine_transform(
-            field, matrix, offset + matrix[:, 0] * start, (deep, *count[1:]), order=1, output=np.float32
-        )
-        for k, layer in enumerate(block):
-            hit = (layer >= _LEVEL) & np.isinf(distance)
-            part = (_LEVEL - before[hit]) / np.maximum(layer[hit] - before[hit], 1e-6)
-            distance[hit] = start + k - 1 + part
-            before = layer
+    layers = np.arange(_CHUNK + 1)[:, np.newaxis]
+    for start, rows, columns in _near_vessels(field, matrix, offset, count):
+        waiting = np.isinf(distance[rows, columns])
+        rows, columns = rows[waiting], columns[waiting]
+        # each chunk takes the last layer before it as well, so that a hit lies between two of its own
+        away = (layers + start - 1).repeat(len(rows), 1)
+        ray = np.stack([away, np.broadcast_to(rows, away.shape), np.broadcast_to(columns, away.shape)])
+        places = np.tensordot(matrix, ray, 1) + offset[:, np.newaxis, np.newaxis]
+        values = map_coordinates(field, places, order=1, output=np.float32)
+        inside = values >= _LEVEL
+        first = inside.argmax(axis=0)
+        hit = np.flatnonzero(inside.any(axis=0))
+        first = first[hit]
+        here, before = values[first, hit], values[np.maximum(first - 1, 0), hit]
+        part = np.clip((here - _LEVEL) / np.maximum(here - before, 1e-6), 0, 1)
+        distance[rows[hit], columns[hit]] = start - 1 + first - part
     return _shaded(field, distance, matrix, offset, rotation, cell, step / pixel), pixel
 
 
-_LEVEL = 0.35
+def _near_vessels(
+    field: np.ndarray, matrix: np.ndarray, offset: np.ndarray, count: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """For each chunk of layers, from the nearest, its number and the pixels whose rays may meet a vessel in it."""
+    cells = np.argwhere(field > _LEVEL / 2)
+    seen = np.linalg.solve(matrix, cells.T - offset[:, np.newaxis])
+    reach = np.sqrt(3) * np.linalg.norm(np.linalg.inv(matrix), axis=1)  # of a cell and the ones beside it
+    tiles = -(-count[1:] // _TILE)
+    row, column = (np.clip(seen[k] // _TILE, 0, tiles[k - 1] - 1).astype(int) for k in (1, 2))
+    around = [int(np.ceil(reach[k] / _TILE)) for k in (1, 2)]
+    for start in range(0, count[0], _CHUNK):
+        near = (seen[0] > start - 1 - reach[0]) & (seen[0] < start + _CHUNK + reach[0])
+        if not near.any():
+            continue
+        marked = np.zeros(tiles, bool)
+        marked[row[near], column[near]] = True
+        marked = binary_dilation(marked, np.ones([2 * n + 1 for n in around], bool))
+        pixels = marked.repeat(_TILE, 0).repeat(_TILE, 1)[: count[1], : count[2]]
+        yield start, *np.nonzero(pixels)
 
 
 def _rotation() -> np.ndarray:
     """Columns are the viewer's axes, away, down and right, in (z, y, x)."""
-    turn = np.array(
-        [[1, 0, 0], [0, np.cos(_TURN), -np.sin(_TURN)], [0, np.sin(_TURN), np.cos(_TURN)]]
-    )
-    tilt = np.array(
-        [[np.cos(_TILT), np.sin(_TILT), 0], [-np.sin(_TILT), np.cos(_TILT), 0], [0, 0, 1]]
-    )
+    turn = np.array([[1, 0, 0], [0, np.cos(_TURN), -np.sin(_TURN)], [0, np.sin(_TURN), np.cos(_TURN)]])
+    tilt = np.array([[np.cos(_TILT), np.sin(_TILT), 0], [-np.sin(_TILT), np.cos(_TILT), 0], [0, 0, 1]])
     return turn @ tilt
 
 
@@ -120,16 +140,17 @@ def _shaded(
     step: float,
 ) -> np.ndarray:
     """The picture of what rays hit at these distances."""
-    from scipy.ndimage import map_coordinates
-
     hit = np.isfinite(distance)
     picture = np.zeros((*distance.shape, 3))
     rows, columns = np.nonzero(hit)
     places = matrix @ np.array([distance[hit], rows, columns]) + offset[:, np.newaxis]
     smooth = gaussian_filter(field, 1.2)
-    slope = np.stack(
-        [map_coordinates(np.gradient(smooth, axis=axis), places, order=1, mode="nearest") for axis in range(3)]
-    ) / cell[:, np.newaxis]
+    slope = (
+        np.stack(
+            [map_coordinates(np.gradient(smooth, axis=axis), places, order=1, mode="nearest") for axis in range(3)]
+        )
+        / cell[:, np.newaxis]
+    )
     normal = -slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-9)
     normal = rotation.T @ normal  # as the viewer sees it: away, down, right
     normal[0] = -np.abs(normal[0])  # what is seen faces the viewer
