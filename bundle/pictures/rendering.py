@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates, uniform_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, uniform_filter
 
 from .depth import framed, hue
 
@@ -118,7 +118,7 @@ def _near_vessels(
             continue
         marked = np.zeros(tiles, bool)
         marked[row[near], column[near]] = True
-        marked = binary_dilation(marked, np.ones([2 * n + 1 for n in around], bool))
+        marked = maximum_filter(marked, [2 * min(n, size) + 1 for n, size in zip(around, tiles, strict=True)])
         pixels = marked.repeat(_TILE, 0).repeat(_TILE, 1)[: count[1], : count[2]]
         yield start, *np.nonzero(pixels)
 
