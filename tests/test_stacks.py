@@ -549,3 +549,44 @@ def test_sizes_in_micrometres_need_a_spacing(network, tmp_path):
     )
     with pytest.raises(InputError, match="no pixel spacing"), segmenter.segmented(path):
         pass
+
+
+# both ways
+
+
+def test_both_ways_give_a_volume_whose_projection_is_the_2d_mask_and_pictures_of_it(segment, tmp_path):
+    stack = grey((7, 40, 56))
+    path = stack_file(tmp_path / "a.tif", stack)
+    status, lines, _ = segment(path, "--surface", "stl", mode="both")
+    assert status == 0 and any("reconciled" in line for line in lines)
+    segment(path, output=tmp_path / "fused", mode="fused")
+    out = tmp_path / "out"
+    kinds = "probability disagreement fused depth mask_2d mask".split()
+    assert set(files(out)) == {f"a_{kind}.tif" for kind in kinds} | {
+        "a_overlay.png",
+        "a_colour.png",
+        "a_rendering.png",
+        "a_surface.stl",
+    }
+    mask, flat = told(out), open_image(out / "a_mask_2d.tif").array() > 0
+    assert mask.shape == stack.shape and mask.any() and not mask.all()
+    np.testing.assert_array_equal(mask.any(axis=0), flat)
+    for kind in ("fused", "depth"):
+        np.testing.assert_array_equal(
+            open_image(out / f"a_{kind}.tif").array(), open_image(tmp_path / "fused" / f"a_{kind}.tif").array()
+        )
+    assert open_image(out / "a_mask.tif").spacing == (2.0, 0.5, 0.5)
+    assert open_image(out / "a_mask_2d.tif").spacing == (0.5, 0.5)
+    corners = np.frombuffer((out / "a_surface.stl").read_bytes()[84:], np.uint8).reshape(-1, 50)[:, 12:48].copy()
+    reach = corners.view("<f4").reshape(-1, 3).max(axis=0)
+    assert (reach <= (56 * 0.5, 40 * 0.5, 7 * 2.0)).all() and reach[2] > 7, "in µm, X first"
+    before = files(out)
+    status, lines, _ = segment(path, mode="both")
+    assert status == 0 and any("kept" in line for line in lines) and files(out) == before
+
+
+def test_an_image_has_both_ways_too(segment, tmp_path):
+    path = stack_file(tmp_path / "a.tif", grey((40, 56)))
+    status, _, errors = segment(path, mode="both")
+    assert status == 0, errors
+    assert told(tmp_path / "out").shape == (40, 56)

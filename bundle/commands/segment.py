@@ -10,6 +10,10 @@ and the mask has the stack's slices. For each input NAME (its file name without 
   NAME_fused.tif         of a stack that was fused, the fused image
   NAME_depth.tif         of a stack that was fused, each pixel's slice, counted from 0
 
+With --mode both a stack is segmented both ways and the two are reconciled: NAME_mask.tif has the stack's slices, and
+NAME_mask_2d.tif is its projection; NAME_colour.png shows depth by colour, NAME_rendering.png the volume, and with
+--surface stl (or ply) NAME_surface.stl is its surface, in micrometres where the voxels' size is known.
+
 An input whose mask is there already is skipped, so that an interrupted command can be given again; with --mode stack a
 stack goes on with the slices that are missing, which until then lie in OUT/.NAME.parts. A bad input is said in a line
 and the others go on. The steps are those of configs/inference.json.
@@ -45,10 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     parser.add_argument(
         "--mode",
-        choices=("auto", "fused", "stack"),
+        choices=("auto", "fused", "stack", "both"),
         default="auto",
-        help="fuse stacks first, or segment them slice by slice (default: auto, which fuses)",
+        help="fuse stacks first, segment them slice by slice, or both, each correcting the other (default: auto, which "
+        "fuses)",
     )
+    parser.add_argument("--surface", choices=("stl", "ply"), help="with --mode both: the vessels' surface as a mesh")
     add_reading_arguments(parser)
     parser.add_argument(
         "--scale",
@@ -109,7 +115,8 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     parser["reading#0#reader"] = MicroscopyReader(**reading_options(arguments))
     parser["bundle_root"] = str(CONFIG.parents[1])
     parser["weights_file"] = arguments.weights or CONFIG.parents[1] / "models" / "model.pt"
-    parser["mode"] = "stack" if arguments.mode == "stack" else "fused"
+    parser["mode"] = arguments.mode if arguments.mode in ("stack", "both") else "fused"
+    parser["surface"] = arguments.surface
     parser.update({"scale": arguments.scale, "low": low, "high": high, "overwrite": arguments.overwrite})
     parser["format"] = arguments.format
     if arguments.contrast is not None:

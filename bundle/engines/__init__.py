@@ -10,6 +10,7 @@ from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
 from .inferers import WholeOrWindowsInferer
 from .likelihood import SliceLikelihood
 from .logs import EpochLog
+from .reconciling import ReconcilingSegmenter
 from .scores import VesselDice, VesselScores
 from .stacks import SegmentedStack, StackSegmenter
 
@@ -17,6 +18,7 @@ __all__ = [
     "CascadeTargets",
     "EpochLog",
     "PublishedWeights",
+    "ReconcilingSegmenter",
     "ResumableCheckpoint",
     "SegmentationEvaluator",
     "SegmentationWriter",

@@ -15,6 +15,10 @@ KINDS: dict[str, str | None] = {
     "fused": None,
     "depth": None,
     "overlay": ".png",
+    "mask_2d": None,
+    "colour": ".png",
+    "rendering": ".png",
+    "surface": ".stl",
 }
 
 

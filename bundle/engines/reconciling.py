@@ -1,0 +1,108 @@
+"""Segmentation of stacks by the fused image and by the slices, each corrected by the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Transform
+
+from ..io import write_image
+from ..io.atomic import remove
+from ..pictures import brightest_vessel, depth_picture, mask_overlay, rendering_picture, write_png, write_surface
+from ..transforms import AdaptiveHistogramEqualization, FuseFocus
+from ..transforms.focus import fuse
+from ..volumes.reconcile import reconcile
+from .remarks import remark_on_mask
+from .stacks import SegmentedStack, StackSegmenter, _known
+
+__all__ = ["ReconcilingSegmenter"]
+
+logger = logging.getLogger(__name__)
+
+
+class ReconcilingSegmenter(StackSegmenter):
+    """Segment stacks both ways, and make one answer of them (:func:`bundle.volumes.reconcile.reconcile`).
+
+    Written are the volume as ``NAME_mask``, its projection as ``NAME_mask_2d``, the fused image and its depth map, the
+    slices' probability and disagreement, and the pictures ``NAME_overlay``, ``NAME_colour`` (hue is depth) and
+    ``NAME_rendering``. A few planes are in memory beside those of the fused image, which is segmented whole.
+
+    Args:
+        args: of :class:`StackSegmenter`.
+        fusion: a :class:`bundle.transforms.FuseFocus` and a :class:`bundle.transforms.AdaptiveHistogramEqualization`,
+            or their dictionary twins.
+        surface: write ``NAME_surface`` too, a mesh as "stl" or "ply", in µm where the voxels' size is known.
+        kwargs: of :class:`StackSegmenter`.
+    """
+
+    def __init__(
+        self, *args: Any, fusion: Sequence[Transform], surface: Literal["stl", "ply"] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        steps = _known(fusion, (FuseFocus, AdaptiveHistogramEqualization))
+        self.fuse, self.equalize = steps
+        self.surface = surface
+
+    def write(self, stack: SegmentedStack) -> None:
+        """Reconcile, and write what came out, the mask last.
+
+        Raises:
+            InputError: a file cannot be written.
+        """
+        image, path = stack.image, stack.image.path
+        with suppress(OSError):  # what forbids it forbids writing too, which says so
+            remove(self._path(stack, "mask"))
+        fused, depth = fuse(image.planes, self.fuse.method)
+        probability, mask = self._segment(fused, stack)
+        flat, planes = reconcile(
+            mask, probability, depth, image.planes, stack.mask.planes, stack.probability.planes, image.spacing
+        )
+        plane_spacing = image.spacing and image.spacing[-2:]
+        for kind, array in (("fused", fused), ("depth", depth), ("mask_2d", flat)):
+            write_image(self._path(stack, kind), array, "YX", plane_spacing)
+        self.write_volume(stack, "probability", stack.probability.planes(), np.float32)
+        self.write_volume(stack, "disagreement", stack.disagreement.planes(), np.float32)
+        kept = type(stack.mask)(stack.mask.folder.parent / "reconciled", stack.shape, bool, stack.shape[1])
+        for z, plane in enumerate(planes):
+            kept.write(z, 0, plane)
+        write_png(self._path(stack, "overlay"), mask_overlay(fused, flat))
+        spacing = image.spacing if len(image.shape) == 3 else None
+        grey, level = brightest_vessel(image.planes(), kept.planes())
+        write_png(self._path(stack, "colour"), depth_picture(grey, level, stack.shape[0], spacing))
+        write_png(self._path(stack, "rendering"), rendering_picture(kept.planes(), stack.shape, spacing))
+        if self.surface:
+            file = self._path(stack, "surface").with_suffix(f".{self.surface}")
+            count = write_surface(file, kept.planes(), spacing)
+            logger.info("%s: %d triangles in %s, %s", path, count, "µm" if spacing else "voxels", file)
+        self.write_volume(stack, "mask", self._counted(kept.planes(), stack), bool)
+        remark_on_mask(path, flat)
+
+    def _counted(self, planes: Iterator[np.ndarray], stack: SegmentedStack) -> Iterator[np.ndarray]:
+        voxels = 0
+        for plane in planes:
+            voxels += int(np.count_nonzero(plane))
+            yield plane
+        share = 100 * voxels / np.prod(stack.shape)
+        logger.info("%s: %.1f %% vessel, 2D and 3D reconciled, %s", stack.image.path, share, self._path(stack, "mask"))
+
+    def _segment(self, fused: np.ndarray, stack: SegmentedStack) -> tuple[np.ndarray, np.ndarray]:
+        """Probability and mask of the fused image, ``[Y, X]``."""
+        spacing = stack.image.spacing
+        steps = (1.0, 1.0) if spacing is None else spacing[:-3:-1]  # x first, as in MONAI's images
+        like = MetaTensor(
+            torch.as_tensor(fused.astype(np.float32).T.copy())[None],
+            affine=torch.diag(torch.tensor([*steps, 1.0, 1.0], dtype=torch.float64)),
+            meta={"spacing": spacing and spacing[-2:], "filename_or_obj": str(stack.image.path)},
+        )
+        with torch.inference_mode():
+            found = self.inferer(self.equalize(like)[None].to(self.device), self._compute)[0, :1].float().cpu()
+        mask = self.threshold(found)
+        for step in self.morphology:
+            mask = step(mask)
+        return np.asarray(found[0]).T, np.asarray(mask[0]).T > 0
