@@ -68,8 +68,9 @@ class WholeOrWindowsInferer(Inferer):
         Args:
             inputs: ``[B, C, X, Y]``, or ``[B, C, X, Y, Z]``, whose slices are segmented one by one.
             network: gives ``[B, K, X, Y]`` for any X and Y.
-            args: passed to the network.
-            kwargs: passed to the network.
+            args: ignored: the network takes the image alone, while MONAI Deploy hands over whatever else the
+                preprocessing made.
+            kwargs: ignored.
 
         Returns:
             ``[B, K, X, Y]`` or ``[B, K, X, Y, Z]``, with the metadata of ``inputs``.
@@ -77,13 +78,10 @@ class WholeOrWindowsInferer(Inferer):
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs  # metadata slow every operation down
         planes = image.unbind(-1) if image.ndim == 5 else (image,)
 
-        def called(batch: torch.Tensor) -> torch.Tensor:
-            return network(batch, *args, **kwargs)
-
         scale = self.scale
         if scale == "auto":  # of a stack, all slices at the scale that its projection asks for
-            scale = self.fit(middle(planes[0] if len(planes) == 1 else image.amax(-1)), called)
-        outputs = [self._whole(plane, scale, called) for plane in planes]
+            scale = self.fit(middle(planes[0] if len(planes) == 1 else image.amax(-1)), network)
+        outputs = [self._whole(plane, scale, network) for plane in planes]
         return convert_to_dst_type(torch.stack(outputs, -1) if image.ndim == 5 else outputs[0], inputs)[0]
 
     def fit(self, image: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor]) -> float:
