@@ -1,0 +1,116 @@
+"""The guides: every block of code in docs/guides is run as it stands there.
+
+A block marked ``sh`` or ``python`` is run in a copy of the bundle's folder beside small phantoms of the names that the
+guides use. A comment on the line before a block makes an exception: ``<!-- the test adds: OPTIONS -->`` shortens the
+block's command, ``<!-- run by FILE -->`` leaves it to a check of a platform, which has to run it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle.__main__ import main
+from bundle.io import open_image, write_ome_tiff
+from scripts.platforms.guides import Block, blocks
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The bundle in a folder of its own, and beside it what the guides call yours."""
+    folder = tmp_path_factory.mktemp("guides") / "vessels"
+    for part in ("bundle", "configs", "models"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    phantoms = folder / "my_vessels"
+    assert main(["phantom", str(phantoms), "--count", "4", "--shape", "6", "72", "80"]) == 0
+    stems = [path.name.split(".")[0] for path in sorted((phantoms / "images").iterdir())]
+    with open(phantoms / "split.csv", "w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(("stem", "split"))
+        rows.writerows(zip(stems, ("train", "train", "val", "test"), strict=True))
+    stack = open_image(next((phantoms / "images").iterdir())).array()
+    write_ome_tiff(folder / "stack.ome.tif", stack, "ZYX", (2, 0.8, 0.8))
+    write_ome_tiff(folder / "image.tif", stack[3], "YX", (0.8, 0.8))
+    return folder
+
+
+def run(block: Block, folder: Path) -> None:
+    """Run a block, without a shell, which Windows has another one of."""
+    if block.language == "python":
+        commands = [[sys.executable, "-c", block.text]]
+    else:
+        lines = block.text.replace("\\\n", " ").splitlines()
+        commands = [shlex.split(line, comments=True) for line in lines]
+        commands = [[sys.executable, *command[1:]] for command in commands if command and command[0] == "python"]
+        assert len(commands) == len([line for line in lines if line.strip()]), "a command that is no python's"
+        commands[-1] += shlex.split(block.added)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "CUDA_VISIBLE_DEVICES": ""}
+    for command in commands:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+def run_here(name: str, folder: Path) -> None:
+    for block in blocks(ROOT / "docs" / "guides" / name):
+        if block.language in ("sh", "python") and not block.run_by:
+            run(block, folder)
+
+
+def test_python_gives_the_masks_of_segment_for_files_and_for_arrays(copy, tmp_path):
+    run_here("python.md", copy)
+    assert main(["segment", str(copy / "stack.ome.tif"), str(copy / "image.tif"), "--output", str(tmp_path)]) == 0
+    for name in ("stack", "image"):
+        for kind in ("mask", "probability"):
+            mine, theirs = (open_image(folder / f"{name}_{kind}.tif") for folder in (copy / "masks", tmp_path))
+            np.testing.assert_array_equal(mine.array(), theirs.array())
+            assert mine.spacing == theirs.spacing
+    array = np.load(copy / "array.npz")
+    found = open_image(tmp_path / "stack_mask.tif").array()
+    assert found.any()
+    np.testing.assert_array_equal(array["mask"] > 0, found > 0)
+    np.testing.assert_array_equal(array["probability"], open_image(tmp_path / "stack_probability.tif").array())
+
+
+def test_fine_tuning_leaves_scores_before_and_after_curves_and_masks(copy):
+    shipped = (copy / "models" / "model.pt").read_bytes()
+    run_here("fine_tune.md", copy)
+    runs = copy / "runs"
+    for scores in (runs / "before" / "scores.csv", runs / "after" / "scores.csv"):
+        assert len(scores.read_text(encoding="utf-8").splitlines()) == 2  # the head and the one test image
+        assert (scores.parent / "scores_summary.csv").exists() and any((scores.parent / "overlays").iterdir())
+    head, *epochs = (runs / "mine" / "curves.csv").read_text(encoding="utf-8").splitlines()
+    assert {"epoch", "loss", "dice", "sensitivity", "precision"} <= set(head.split(","))
+    assert len(epochs) == 1
+    assert len(list((copy / "masks").glob("phantom-*_mask.tif"))) == 4
+    assert (copy / "models" / "model.pt").read_bytes() == shipped
+
+
+def test_an_exported_network_gives_the_probability_of_segment_without_this_package(copy, tmp_path):
+    run_here("deploy.md", copy)
+    assert main(["segment", str(copy / "image.tif"), "--output", str(tmp_path)]) == 0
+    expected = open_image(tmp_path / "image_probability.tif").array()
+    np.testing.assert_allclose(np.load(copy / "probability.npy"), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_what_is_not_run_here_is_run_by_a_check_that_reads_the_guide(guide):
+    for block in blocks(guide):
+        if block.run_by:
+            assert guide.name in (ROOT / block.run_by).read_text(encoding="utf-8")
+
+
+def test_every_guide_is_linked_from_the_readme_and_the_bundle_s_page():
+    for page, folder in (("README.md", "docs/guides"), ("docs/README.md", "guides")):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert [guide.name for guide in GUIDES if f"({folder}/{guide.name})" not in text] == []
