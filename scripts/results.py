@@ -12,9 +12,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from bundle.metrics import summarize
+
 from .experiments import pages
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+NUMBERS = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step", "dice", "cldice")
 
 
 def main() -> None:
@@ -48,8 +53,40 @@ def platforms() -> str:
     return plain(rows) if rows else "None is recorded."
 
 
+def fusion(data: str) -> str:
+    """A row per method of fusion over the stacks of a data set; differences are from the maximum, stack by stack."""
+    rows = [row for row in read("fusion.csv") if row["data"] == data]
+    reference = {row["image"]: row for row in rows if row["method"] == "maximum"}
+    truth = data == "phantoms"
+    shown = ["PSNR, dB", "SSIM", "Depth error", "Within 1", "Background"] if truth else []
+    heads = ["Method", *shown, "Dice", "Difference [95 %]", "ahead in", "clDice", "Difference [95 %]", "Time"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        mean = {key: summarize([{"v": float(row[key])} for row in own])["v"].mean for key in own[0] if key in NUMBERS}
+        cells = [method]
+        if truth:
+            cells += [f"{mean['psnr']:.1f}", f"{mean['ssim']:.3f}", f"{mean['depth_error']:.2f}"]
+            cells += [f"{100 * mean['depth_within_1']:.0f} %", f"{mean['background_step']:.2f}"]
+        for key in ("dice", "cldice"):
+            gains = [float(row[key]) - float(reference[row["image"]][key]) for row in own]
+            gain = summarize([{"v": 100 * value} for value in gains])["v"]
+            different = method != "maximum"
+            cells.append(f"{100 * mean[key]:.1f}")
+            cells.append(f"{gain.mean:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]" if different else "")
+            if key == "dice":
+                cells.append(f"{sum(value > 0 for value in gains)} of {len(gains)}" if different else "")
+        key = "seconds_per_megavoxel"
+        times = np.median([float(row[key]) / float(reference[row["image"]][key]) for row in own])
+        cells.append(f"{times:.{0 if times > 10 else 1}f} ×")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **pages.TABLES,
+    "fusion_phantoms": lambda: fusion("phantoms"),
+    "fusion_vesselnn": lambda: fusion("vesselNN"),
     "platforms": platforms,
 }
 

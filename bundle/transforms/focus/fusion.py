@@ -26,7 +26,7 @@ def fuse(planes: Planes, method: str | Measure = DEFAULT) -> tuple[np.ndarray, n
 
     Args:
         planes: gives the slices in order, 2D arrays of one type and size, whenever it is called. A method may go over
-            the stack more than once; it holds fewer than twenty planes in memory, however many slices there are.
+            the stack more than once; it holds a dozen planes in memory, wavelets thirty, however many slices there are.
         method: a key of `METHODS`, or the likelihood of a vessel in a slice, a function from `[Y, X]` to `[Y, X]` in
             [0, 1], such as a network's, by which the slices are weighted.
 
