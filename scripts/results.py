@@ -88,6 +88,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fusion_phantoms": lambda: fusion("phantoms"),
     "fusion_vesselnn": lambda: fusion("vesselNN"),
     "platforms": platforms,
+    "stack_memory": lambda: plain(read("stack_memory.csv")),
 }
 
 
