@@ -87,6 +87,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **pages.TABLES,
     "fusion_phantoms": lambda: fusion("phantoms"),
     "fusion_vesselnn": lambda: fusion("vesselNN"),
+    "formats": lambda: plain(read("formats.csv")),
     "platforms": platforms,
     "stack_memory": lambda: plain(read("stack_memory.csv")),
 }

@@ -418,6 +418,14 @@ def test_colours_in_ome_tiff_are_one_channel_of_three_samples(tmp_path):
     assert "red, green or blue" in refusal(tmp_path / "a.ome.tif")
 
 
+def test_a_colour_of_one_of_several_colour_channels_is_chosen_by_both(tmp_path):
+    array = values((2, 5, 7, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", array, ome=True, photometric="rgb", metadata={"axes": "CYXS"})
+    assert "2 channels" in refusal(tmp_path / "a.ome.tif")
+    assert "red, green or blue, after the channel" in refusal(tmp_path / "a.ome.tif", channel=1)
+    np.testing.assert_array_equal(open_image(tmp_path / "a.ome.tif", channel="1 blue").array(), array[1, ..., 2])
+
+
 def test_a_palette_is_read_as_the_colours_it_means(tmp_path):
     picture = PIL.Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), "P")
     picture.putpalette([9, 9, 9, 200, 200, 200, 30, 30, 30])
@@ -509,7 +517,7 @@ def test_what_is_no_image_file_is_refused_in_one_line(tmp_path):
     assert "folder" in refusal(tmp_path)
     (tmp_path / "folder.tif").mkdir()
     assert "folder" in refusal(tmp_path / "folder.tif")
-    for suffix in ("tif", "png", "nii", "nii.gz", "oib", "oif"):
+    for suffix in ("tif", "png", "nii", "nii.gz", "oib", "oif", "czi", "lif", "nd2"):
         path = tmp_path / f"a.{suffix}"
         path.touch()
         assert "empty" in refusal(path)
@@ -517,10 +525,6 @@ def test_what_is_no_image_file_is_refused_in_one_line(tmp_path):
         refusal(path)
     (tmp_path / "a.txt").write_text("text")
     assert ".tif, .tiff, .lsm" in refusal(tmp_path / "a.txt")
-    for suffix, name in [("czi", "CZI"), ("lif", "LIF"), ("nd2", "ND2")]:
-        path = tmp_path / f"a.{suffix}"
-        path.touch()
-        assert f"{name} is not supported yet" in refusal(path)
 
 
 def plain(path, array, **options):
@@ -937,65 +941,7 @@ def test_info_tells_what_the_options_choose(tmp_path, capsys):
     assert "no channel 2" in capsys.readouterr().err
 
 
-# every real file
-
-# axes and sizes, type, micrometres along Z (of a stack), Y and X, as SOURCE.md and the files' own headers give them
-REAL = {
-    "oib/test.oib": ("CYX", (3, 256, 256), "uint16", (0.177, 0.177)),
-    "oif_converted/Cell 1 mitoEGFP.oif": ("CYX", (3, 256, 256), "uint16", (0.177, 0.177)),
-    "ometiff/multi-channel.ome.tif": ("CYX", (3, 167, 439), "int8", None),
-    "ometiff/viv_multifile/multifile.companion.ome": ("ZYX", (5, 24, 18), "uint8", None),
-    "ometiff/viv_multifile/multifile-Z1.ome.tiff": ("ZYX", (5, 24, 18), "uint8", None),
-    "ometiff/ome-types_ome.tiff": ("CYX", (2, 6, 6), "uint8", None),
-    "ometiff/FOV7_HV110_P0500510000.ome.tiff": ("YX", (512, 512), "uint8", None),
-    "imagej_tiff/xyzc_16bit__dna_conf_wf.tif": ("ZCYX", (45, 2, 130, 133), "uint16", (0.4994, 0.5119, 0.5119)),
-    "imagej_tiff/xyzc_16bit__spots.tif": ("ZCYX", (17, 2, 88, 89), "uint16", (0.4, 0.09413, 0.09413)),
-    "imagej_tiff/xyzc_8bit_spheres.tif": ("ZCYX", (25, 2, 50, 50), "uint8", (2, 1, 1)),
-    "imagej_tiff/xyz_8bit__mitotic_plate_calibrated.tif": ("ZYX", (6, 263, 263), "uint8", (3, 0.0852, 0.0852)),
-    "imagej_tiff/xyz_8bit__mitotic_plate_badZcalibrated.tif": ("ZYX", (6, 263, 263), "uint8", (1, 0.0852, 0.0852)),
-    "imagej_tiff/xyz_calibrated_16bit__golgi_bfa.tif": ("ZYX", (25, 137, 147), "uint16", (0.3876, 0.3514, 0.3514)),
-    "imagej_tiff/xyz_nuclear_envelope_drosophila.tif": ("ZYX", (14, 224, 305), "uint8", (1, 0.24165, 0.24165)),
-    "imagej_tiff/FluorescentCells_3channel.tif": ("CYX", (3, 512, 512), "uint8", None),
-    "tiff_misc/CH1_16bit.tif": ("YX", (408, 406), "uint16", None),
-    "tiff_misc/CH3_Fluorescence_8bit.tif": ("CYX", (3, 272, 275), "uint8", None),
-    "tiff_misc/Fluorescence_RGB.tif": ("YXS", (272, 275, 3), "uint8", None),
-    "tiff_misc/multi_tiff_channels/Channel_0.tif": ("YX", (167, 439), "uint8", None),
-}
-
-
-@real_data
-@pytest.mark.parametrize("name", REAL)
-def test_every_real_file_is_read_with_the_values_of_its_source(name):
-    axes, shape, dtype, spacing = REAL[name]
-    size = dict(zip(axes, shape, strict=True))
-    channels = size.get("C", size.get("S", 1))
-    path = FORMATS / name
-    if channels > 1:
-        assert "--channel" in refusal(path)
-    independent = None
-    if path.suffix in (".tif", ".tiff") and "viv_multifile" not in name:
-        independent = (
-            np.moveaxis(tifffile.imread(path), axes.index("C" if "C" in axes else "S"), 0)
-            if channels > 1
-            else tifffile.imread(path)[None]
-        )
-    elif path.suffix in (".oib", ".oif"):
-        independent = oiffile.imread(path)
-    for channel in range(channels):
-        image = open_image(path, channel=channel)
-        assert image.axes == "".join(axis for axis in axes if axis in "ZYX")
-        assert image.shape == tuple(size[axis] for axis in image.axes)
-        assert image.dtype == image.array().dtype == dtype
-        assert image.spacing == (None if spacing is None else pytest.approx(spacing, rel=1e-3))
-        if independent is not None:
-            np.testing.assert_array_equal(image.array(), independent[channel])
-
-
-@real_data
-def test_every_file_of_a_later_format_gets_one_line():
-    for pattern in ("czi/*.czi", "lif/*.lif", "nd2/*.nd2"):
-        for path in FORMATS.glob(pattern):
-            assert "is not supported yet in this version" in refusal(path)
+# the images of the datasets; those of many microscopes are in test_formats.py
 
 
 @pytest.mark.skipif(not (DATA / "vessmap").is_dir(), reason="VessMAP is not here (VESSEL_DATA)")

@@ -76,6 +76,8 @@ def _describe(path: Path, options: dict[str, str | None]) -> Iterator[str]:
         yield f"    spacing   {_spacing(scene)}"
         yield f"    channels  {size.get('C', 1)}{f' ({channels})' if channels else ''}"
         yield f"    times     {size.get('T', 1)}"
+        if scene.problem is not None:
+            yield f"    is not read: {'; '.join(scene.problem)}"
     yield f"  scenes      {len(scenes)}"
     yield f"  is read as  {reading}"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import weakref
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..errors import InputError
 
@@ -26,3 +28,17 @@ def library(name: str, path: str | Path, form: str) -> ModuleType:
         raise InputError(
             path, f"{form} needs the package {name.split('.')[0]}", "pip install 'vessel-cascades[formats]'"
         ) from error
+
+
+class Kept:
+    """An open file that the scenes of a recording share, closed when the last of their readers is gone.
+
+    For formats whose directory takes too long to parse for every plane.
+
+    Args:
+        file: the file, with a method ``close``.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        weakref.finalize(self, file.close)

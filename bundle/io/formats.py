@@ -25,8 +25,10 @@ READERS = {
     ".oib": "olympus",
     ".oif": "olympus",
     ".zarr": "ome_zarr",
+    ".czi": "czi",
+    ".lif": "lif",
+    ".nd2": "nd2",
 }
-LATER = {".czi": "Zeiss CZI", ".lif": "Leica LIF", ".nd2": "Nikon ND2"}
 
 
 def _suffix(path: Path) -> str:
@@ -69,8 +71,6 @@ def open_recordings(path: str | Path) -> list[Recording]:
     suffix = _suffix(path)
     if not path.exists():
         raise InputError(path, "no such file", "check the name")
-    if suffix in LATER:
-        raise InputError(path, f"{LATER[suffix]} is not supported yet in this version", "convert it to OME-TIFF")
     if path.is_dir() and suffix != ".zarr":
         raise InputError(path, "is a folder", "name a file in it")
     if suffix not in READERS:

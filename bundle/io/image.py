@@ -35,6 +35,7 @@ class Recording:
         rows: as ``read``, with the first row and the row after the last one of those that are wanted, where the format
             gives some rows without all; None where it does not.
         affine: of a NIfTI file, 4 × 4: from indices along X, Y, Z to millimetres in the world.
+        problem: what keeps it from being read as an image, and what to do; none if nothing does. Stated axes override.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Recording:
     undeclared: bool = False
     rows: Callable[[Mapping[str, int], int, int], np.ndarray] | None = None
     affine: np.ndarray | None = None
+    problem: tuple[str, str] | None = None
 
     @property
     def size(self) -> dict[str, int]:
@@ -185,7 +187,8 @@ def choose(
 
     Args:
         recordings: the file's scenes.
-        channel: index from 0, or name; for a colour image 0, 1, 2 or ``red``, ``green``, ``blue``.
+        channel: index from 0, or name; for a colour image 0, 1, 2 or ``red``, ``green``, ``blue``; of several channels
+            that are colour images both, such as ``"0 red"``.
         time: index from 0.
         scene: index from 0, or name.
         axes: what the stored dimensions are, where the file does not say or is wrong, such as ``"ZYX"``.
@@ -199,13 +202,19 @@ def choose(
     recording = recordings[_pick(path, "scene", len(recordings), names, scene)]
     if axes is not None:
         recording = relabel(recording, axes)
+    elif recording.problem is not None:
+        raise InputError(path, *recording.problem)
     elif recording.undeclared:
         remark(path, "does not say what its pages are; they are taken as the slices of a stack (--axes overrides)")
     size = recording.size
     if not {"Y", "X"} <= size.keys():
         raise InputError(path, f"holds no planes of rows and columns (axes {recording.axes})", "state them with --axes")
-    coloured = size.get("S", 1) > 1 and size.get("C", 1) == 1  # then --channel means the colour
-    wanted = {"C": None if coloured else channel, "T": time}
+    coloured, colour = size.get("S", 1) > 1, None
+    if coloured and size.get("C", 1) == 1:  # then --channel means the colour
+        channel, colour = None, channel
+    elif coloured and isinstance(channel, str) and channel.rpartition(" ")[2].casefold() in _COLOURS:
+        channel, _, colour = channel.rpartition(" ")
+    wanted = {"C": channel, "T": time}
     if time is None and size.get("T", 1) > 1 and size.get("Z", 1) == 1:
         slices = "".join(axis for axis in recording.axes if size[axis] > 1 or axis in "YX").replace("T", "Z")
         raise InputError(
@@ -228,8 +237,8 @@ def choose(
     if not stack:
         index["Z"] = 0
     sample = None
-    if coloured and channel is not None:
-        sample = _pick(path, "channel", size["S"], _COLOURS[: size["S"]], channel)
+    if colour is not None:
+        sample = _pick(path, "channel", size["S"], _COLOURS[: size["S"]], colour)
     axes = "ZYX" if stack else "YX"
     return Image(recording, axes, index, sample, _spacing(recording, axes, spacing))
 
@@ -285,6 +294,7 @@ def relabel(recording: Recording, axes: str) -> Recording:
         channels=channels,
         undeclared=False,
         rows=None if recording.rows is None else rows,
+        problem=None,
     )
 
 
@@ -329,7 +339,11 @@ def _one_sample(plane: np.ndarray, sample: int | None, path: Path) -> np.ndarray
     colours = plane[..., : 3 if plane.shape[-1] >= 3 else 1]
     alpha = plane[..., colours.shape[-1] :]
     if any((colours[..., i] != colours[..., 0]).any() for i in range(1, colours.shape[-1])):
-        raise InputError(path, "is a colour image", "choose one with --channel: red, green or blue")
+        raise InputError(
+            path,
+            "is a colour image",
+            "choose one with --channel: red, green or blue, after the channel if there are more",
+        )
     if alpha.size and alpha.min() != alpha.max():
         raise InputError(path, "has a transparency that varies", "flatten it, or choose the grey values by --channel 0")
     return colours[..., 0]

@@ -6,9 +6,12 @@ scales are.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +26,19 @@ from .spacing import to_micrometres
 
 _FORM = "OME-Zarr"
 _AGAIN = "get another copy"
-_TILE = 1024  # pixels a side that are stored together
+_TILE = 512  # pixels a side that are stored together
 _SMALL = 512  # the pyramid ends where no side is longer
 
 
 def recordings(path: Path) -> list[Recording]:
     """Open an OME-Zarr image, or a ``bioformats2raw`` collection of images; each is a scene."""
     zarr = library("zarr", path, _FORM)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what other programs write beside the rules, and zarr reads
+        return _scenes(zarr, path)
+
+
+def _scenes(zarr: ModuleType, path: Path) -> list[Recording]:
     try:
         group = zarr.open_group(path, mode="r")
     except (FileNotFoundError, zarr.errors.ContainsArrayError) as error:
@@ -53,7 +62,7 @@ def recordings(path: Path) -> list[Recording]:
     return found
 
 
-def _attributes(group) -> dict:
+def _attributes(group: Any) -> dict:
     """The metadata of a group: up to version 0.4 they stand alone, since 0.5 under ``ome``."""
     attributes = dict(group.attrs)
     return attributes.get("ome", attributes)
@@ -70,7 +79,9 @@ def _described(path: Path) -> tuple[ome_xml.OmeImage, ...]:
     return ()
 
 
-def _recording(path: Path, group, image: Mapping, about: Mapping, ome: ome_xml.OmeImage | None = None) -> Recording:
+def _recording(
+    path: Path, group: Any, image: Mapping, about: Mapping, ome: ome_xml.OmeImage | None = None
+) -> Recording:
     level = image["datasets"][0]
     array = group[level["path"]]
     # before version 0.3 the axes were not named, and always these; in 0.3 they were names alone
@@ -170,16 +181,18 @@ def write_ome_zarr_planes(
             low, high = min(low, plane.min()), max(high, plane.max())
             for level in levels:
                 level[place] = plane
-                plane = _halved(plane, np.max if dtype.kind == "b" else np.mean)
+                plane = _halved(plane, mask=dtype.kind == "b")
         next(whole, None)  # more planes than announced are refused here
         group.attrs.update(_metadata(name, axes, len(levels), spacing, names, (low, high), dtype.kind == "b"))
 
 
-def _halved(plane: np.ndarray, reduce) -> np.ndarray:
-    height, width = plane.shape
-    even = np.pad(plane, ((0, height % 2), (0, width % 2)), "edge")
-    small = reduce(even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2), axis=(1, 3))
-    return small.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(small).astype(plane.dtype)
+def _halved(plane: np.ndarray, mask: bool) -> np.ndarray:
+    even = np.pad(plane, [(0, n % 2) for n in plane.shape], "edge")
+    quarters = [even[y::2, x::2] for y in (0, 1) for x in (0, 1)]
+    if mask:
+        return np.maximum.reduce(quarters)
+    mean = sum(quarter.astype(np.float64) for quarter in quarters) / 4
+    return mean.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(mean).astype(plane.dtype)
 
 
 def _metadata(

@@ -20,6 +20,7 @@ from .spacing import to_micrometres
 _AGAIN = "get another copy"
 _checked_here: ContextVar[bool] = ContextVar("checked_here", default=False)
 tifffile.logger().addFilter(lambda _record: not _checked_here.get())
+_JPEG = {6, 7, 34892, 33007}
 _UNKNOWN = "IQ"  # tifffile's letters for an axis of which the file says nothing
 
 
@@ -131,7 +132,7 @@ def _check_pages(path: Path, series: tifffile.TiffPageSeries) -> None:
             )
         if page is key or series.kind == "lsm":
             continue
-        with _opened(handle):  # frames are taken for pages like the first until their own tags are read
+        with opened(handle):  # frames are taken for pages like the first until their own tags are read
             own = page.aspage()
         if own.shape != key.shape or own.dtype != key.dtype:
             raise InputError(
@@ -165,23 +166,59 @@ def _recording(
         plane = page[tuple(slice(None) if axis in "YXS" else index[axis] for axis in inner)]
         return np.moveaxis(plane, 0, -1) if inner.find("S") in range(inner.find("Y")) else plane
 
+    def rows(index: Mapping[str, int], start: int, stop: int) -> np.ndarray:
+        at = [index[axis] for axis in outer]
+        return _page_rows(series, int(np.ravel_multi_index(at, series.shape[:split])) if at else 0, start, stop)
+
+    # some rows can be had of pages that are nothing but rows, columns and samples
+    some = rows if inner in ("YX", "YXS") and series.keyframe.shaped[:2] == (1, 1) else None
     dtype = series.dtype.newbyteorder("=")
-    return Recording(path, axes, series.shape, dtype, read, spacing or {}, channels, name, undeclared)
+    return Recording(path, axes, series.shape, dtype, read, spacing or {}, channels, name, undeclared, some)
 
 
 def _page(series: tifffile.TiffPageSeries, index: int) -> np.ndarray:
     key = series.keyframe
     page = key if series.dataoffset is not None else series[index]
     # the file is open for one plane at a time: a list of many images would run out of file handles
-    with quiet(), _opened(page.parent.filehandle) as handle:
+    with quiet(), opened(page.parent.filehandle) as handle:
         if series.dataoffset is None:
             return page.asarray()
         handle.seek(series.dataoffset + index * key.nbytes)
         return np.frombuffer(handle.read(key.nbytes), key.dtype.newbyteorder(key.parent.byteorder))
 
 
+def _page_rows(series: tifffile.TiffPageSeries, index: int, start: int, stop: int) -> np.ndarray:
+    """Read some rows of a page: the bytes they lie in, or the strips and tiles that hold them."""
+    key = series.keyframe
+    page = key if series.dataoffset is not None else series[index]
+    with quiet(), opened(page.parent.filehandle) as handle:
+        raw = key.dtype.newbyteorder(key.parent.byteorder)
+        row = key.nbytes // key.imagelength
+        first, ends = page.dataoffsets[0], map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))
+        if series.dataoffset is not None or (key.is_final and list(page.dataoffsets[1:]) == list(ends)[:-1]):
+            first = first if series.dataoffset is None else series.dataoffset + index * key.nbytes
+            handle.seek(first + start * row)
+            return np.frombuffer(handle.read((stop - start) * row), raw).reshape(stop - start, *key.shape[1:])
+        height = key.tilelength if key.is_tiled else key.rowsperstrip
+        across = -(-key.imagewidth // key.tilewidth) if key.is_tiled else 1
+        wanted = range(start // height * across, -(-stop // height) * across)
+        offsets, counts = ([values[i] for i in wanted] for values in (page.dataoffsets, page.databytecounts))
+        part = np.full((stop - start, *key.shape[1:]), key.nodata, key.dtype)
+        for data, number in handle.read_segments(offsets, counts, wanted):
+            # tables that all strips of a JPEG page share are its own
+            tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if key.compression in _JPEG else {}
+            pixels, (_, _, y, x, _), _ = key.decode(data, number, **tables)
+            if pixels is None:  # a strip that is not stored
+                continue
+            low, high = max(start, y), min(stop, y + pixels.shape[1])
+            piece = pixels[0, low - y : high - y, : key.imagewidth - x].reshape(high - low, -1, *key.shape[2:])
+            part[low - start : high - start, x : x + piece.shape[1]] = piece
+        return part
+
+
 @contextmanager
-def _opened(handle: tifffile.FileHandle) -> Iterator[tifffile.FileHandle]:
+def opened(handle: tifffile.FileHandle) -> Iterator[tifffile.FileHandle]:
+    """Open a closed file for a while."""
     if not handle.closed:
         yield handle
         return
