@@ -9,7 +9,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import numcodecs
 import numpy as np
 import oiffile
 import pytest
@@ -18,7 +17,7 @@ import zarr
 
 from bundle.__main__ import main
 from bundle.errors import InputError
-from bundle.io import open_image, open_recordings
+from bundle.io import open_image, open_recordings, write_image
 from bundle.io.czi import _unpacked
 from scripts import format_table, results
 
@@ -127,7 +126,7 @@ def test_every_real_file_is_read_with_the_values_of_its_source_or_refused_in_one
         return
     scenes = open_recordings(path)
     assert len(scenes) == len(expected)
-    for number, (scene, wanted) in enumerate(zip(scenes, expected, strict=True)):
+    for number, (_, wanted) in enumerate(zip(scenes, expected, strict=True)):
         if isinstance(wanted, str):
             with pytest.raises(InputError, match=wanted) as caught:
                 open_image(path, scene=number, channel=0, time=0)
@@ -332,10 +331,10 @@ def test_zarr_folders_that_are_no_image_say_what_they_are(tmp_path):
             open_image(tmp_path / f"{name}.zarr")
 
 
-def test_a_damaged_chunk_is_refused_and_the_others_are_read(tmp_path):
-    about = multiscales(space("zyx", "micrometer"), [1, 1, 1])
-    array = write_zarr(tmp_path / "a.zarr", numbers((3, 50, 70)), about, compressors=numcodecs.Zstd())
-    chunk = next(path for path in (tmp_path / "a.zarr" / "0").rglob("1*") if path.is_file())
+def test_a_chunk_that_is_cut_off_is_refused_and_the_others_are_read(tmp_path):
+    array = numbers((3, 50, 70))
+    write_image(tmp_path / "a.zarr", array, "ZYX")
+    (chunk,) = (path for path in (tmp_path / "a.zarr" / "0" / "1").rglob("*") if path.is_file())
     chunk.write_bytes(chunk.read_bytes()[:-20])
     image = open_image(tmp_path / "a.zarr")
     np.testing.assert_array_equal(image.plane(2), array[2])
@@ -351,8 +350,8 @@ def test_images_of_a_collection_are_scenes_described_by_their_ome_xml(tmp_path):
         axes = [{"name": "c", "type": "channel"}, *space("yx", "micrometer")]
         arrays.append(write_zarr(path / str(number), numbers((2, 5, 7 + number)), multiscales(axes, [1, 0.5, 0.25])))
     images = "".join(
-        f'<Image ID="Image:{i}" Name="scene {i}"><Pixels DimensionOrder="XYZCT" Type="uint16" SizeX="{7 + i}" SizeY="5" '
-        'SizeZ="1" SizeC="2" SizeT="1"><Channel Name="CD31"/><Channel Name="DAPI"/></Pixels></Image>'
+        f'<Image ID="Image:{i}" Name="scene {i}"><Pixels DimensionOrder="XYZCT" Type="uint16" SizeX="{7 + i}" '
+        'SizeY="5" SizeZ="1" SizeC="2" SizeT="1"><Channel Name="CD31"/><Channel Name="DAPI"/></Pixels></Image>'
         for i in range(2)
     )
     (path / "OME").mkdir()
