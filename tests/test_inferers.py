@@ -11,10 +11,11 @@ from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from bundle.engines import WholeOrWindowsInferer
+from bundle.engines import SliceLikelihood, WholeOrWindowsInferer
 from bundle.losses import CascadeLoss
 from bundle.metrics import score
 from bundle.networks import DBAC
+from bundle.transforms import FuseFocus
 
 
 def lines(seed: int, height: int, width: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -168,3 +169,21 @@ def test_scaling_is_pytorch_s(scale):
     torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=0)
     back = F.interpolate(expected, size=image.shape[2:], mode="bilinear")
     torch.testing.assert_close(output, back, atol=1e-5, rtol=0)
+
+
+def test_the_likelihood_of_slices_finds_the_slice_where_each_line_is(network):
+    """Two slices with a line in each: whatever the unit, the line's slice is what the network picks."""
+    stack = np.random.default_rng(0).normal(20, 2, (1, 56, 40, 2))
+    stack[0, 14:18, :, 0] += 60
+    stack[0, 36:40, :, 1] += 60
+    likelihood = SliceLikelihood(network, WholeOrWindowsInferer())
+    plane = stack[0, ..., 0].T
+    found = likelihood(plane)
+    assert found.shape == plane.shape and found.dtype == np.float32 and 0 <= found.min() and found.max() <= 1
+    assert found[:, 15:17].mean() > 0.8 > 0.2 > found[:, 36:40].mean()
+    np.testing.assert_allclose(likelihood(plane * 100), found, atol=1e-4)
+    fused, depth = FuseFocus(likelihood).fuse(stack)
+    for rows, slice_of_line in ((slice(15, 17), 0), (slice(37, 39), 1)):
+        np.testing.assert_allclose(depth[0, rows], slice_of_line, atol=0.2)
+        np.testing.assert_allclose(fused[0, rows], stack[0, rows, :, slice_of_line], atol=5)
+    assert fused[0, 22:30].mean() < 30
