@@ -1,6 +1,6 @@
 """Score the shipped weights on stacks, slice by slice, fused, and both reconciled: docs/results/stacks_*.csv.
 
-    python scripts/compare_stacks.py --vesselnn DIR [--phantoms 12] [--output docs/results] [--work runs/stacks]
+    python -m scripts.compare_stacks --vesselnn DIR [--phantoms 8] [--output docs/results] [--work runs/stacks]
 
 Stacks are those of vesselNN, whose voxel sizes stand in SOURCE.md beside them, and phantoms of a seed that nothing was
 trained or chosen on. What the network gives for a stack is kept in the working folder, by the weights that gave it, so
@@ -9,6 +9,7 @@ that an interrupted run goes on and a run with other settings takes no network.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,9 +23,19 @@ from monai.bundle import ConfigParser
 from bundle.engines import WholeOrWindowsInferer, load_weights
 from bundle.engines.scales import fitting_scale
 from bundle.io import atomic
-from bundle.metrics import median_width
+from bundle.metrics import centerline_dice, median_width, write_scores
+from bundle.metrics.confusion import Confusion
 from bundle.phantoms import make_phantom
-from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
+from bundle.pictures import error_overlay, write_png
+from bundle.transforms import (
+    AdaptiveHistogramEqualization,
+    CloseGaps,
+    FuseFocus,
+    HysteresisThreshold,
+    LinearContrast,
+    RemoveFragments,
+)
+from bundle.volumes.reconcile import reconcile
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "models" / "model.pt"
@@ -80,6 +91,10 @@ class Network:
         self.fuse = FuseFocus(**{k: v for k, v in config["fusion#0"].items() if k == "method"})
         self.folder = folder / hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12] / self.fuse.method
 
+    def has(self, stack: Stack) -> bool:
+        """Whether all that a comparison needs is kept."""
+        return all((self.folder / f"{stack.name}_{name}.npz").exists() for name in ("fused", "slice"))
+
     def fused(self, stack: Stack) -> dict[str, np.ndarray]:
         """Of the fused image: ``probability`` and ``depth`` YX, ``width`` found, ``scale`` that the widths ask for."""
         return self._kept(stack, "fused", lambda image: self._fused(image))
@@ -113,3 +128,88 @@ class Network:
     @torch.inference_mode()
     def _segment(self, image: torch.Tensor, scale: float = 1.0) -> np.ndarray:
         return WholeOrWindowsInferer(scale=scale)(image[None], self.network)[0, 0].numpy().T.astype(np.float16)
+
+
+def binarized(probability: np.ndarray) -> np.ndarray:
+    """Mask of a probability, YX or ZYX, as configs/inference.json makes it."""
+    config = ConfigParser()
+    config.read_config(ROOT / "configs" / "inference.json")
+    image = probability.astype(np.float32)[None]
+    for step in (
+        HysteresisThreshold(config["low"], config["high"]),
+        CloseGaps(config["close_gaps"]),
+        RemoveFragments(config["remove_fragments"]),
+    ):
+        image = step(image)
+    return image[0] > 0
+
+
+def masks(stack: Stack, network: Network, volume_contrast: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """3D mask and 2D mask of each way."""
+    fused, probability = network.fused(stack), network.slices(stack)
+    flat, volume = binarized(fused["probability"]), binarized(probability)
+    nothing = np.zeros_like(volume)
+    found = {"slice-wise": (volume, volume.any(axis=0))}
+    if volume_contrast:
+        whole = binarized(network.slices(stack, "volume"))
+        found["slice-wise, contrast of the volume"] = whole, whole.any(axis=0)
+
+    def joined(slices: np.ndarray, support: np.ndarray) -> np.ndarray:
+        planes = reconcile(
+            flat,
+            fused["probability"],
+            fused["depth"],
+            lambda: stack.image,
+            lambda: slices,
+            lambda: support,
+            stack.spacing,
+        )[1]
+        return np.stack(list(planes))
+
+    lifted = joined(nothing, np.ones_like(probability))  # all of the 2D mask, and nothing of the slices
+    both = joined(volume, probability)
+    return {**found, "fused, lifted": (lifted, flat), "reconciled": (both, both.any(axis=0))}
+
+
+def rows(stack: Stack, found: dict, about: dict, group: str) -> Iterator[dict[str, str | float]]:
+    """Scores of a stack, in 3D and of the projection, a row for each way."""
+    for way, (volume, flat) in found.items():
+        row: dict[str, str | float] = {"image": stack.name, "group": group, "method": way}
+        for name, mask, truth in (("3d", volume, stack.truth), ("2d", flat, stack.truth.any(axis=0))):
+            counts = Confusion.between(mask, truth)
+            row[f"dice_{name}"], row[f"sensitivity_{name}"] = counts.dice, counts.sensitivity
+            row[f"precision_{name}"], row[f"cldice_{name}"] = counts.precision, centerline_dice(mask, truth)
+        yield row | {"width": float(about["width"]), "auto_scale": float(about["scale"])}
+
+
+def main() -> None:
+    """Score every stack every way."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vesselnn", type=Path, required=True, help="folder of vesselNN: denoised/ and labels/")
+    parser.add_argument("--phantoms", type=int, default=8, metavar="N")
+    parser.add_argument("--volume-contrast", action="store_true", help="slice-wise by the volume's contrast as well")
+    parser.add_argument("--kept-only", action="store_true", help="stacks whose probabilities are kept already")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "stacks")
+    arguments = parser.parse_args()
+    network = Network(arguments.work)
+    groups = (("phantom", phantoms(HELD_OUT_SEED, arguments.phantoms)), ("vesselNN", vesselnn(arguments.vesselnn)))
+    scored = []
+    for group, stacks in groups:
+        for stack in stacks:
+            if arguments.kept_only and not network.has(stack):
+                continue
+            found = masks(stack, network, arguments.volume_contrast)
+            scored += rows(stack, found, network.fused(stack), group)
+            if group == "vesselNN":  # its grey values may not be shown, but right and wrong may
+                parts = [
+                    error_overlay(found[way][1], stack.truth.any(axis=0))
+                    for way in ("slice-wise", "fused, lifted", "reconciled")
+                ]
+                write_png(arguments.output / f"stacks_{stack.name}.png", np.hstack(parts))
+            print(stack.name, flush=True)
+            write_scores(arguments.output / "stacks_reconciled.csv", scored)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -83,7 +85,29 @@ def fusion(data: str) -> str:
     return "\n".join(lines)
 
 
+def reconciled(rows: list[dict[str, str]]) -> str:
+    """2D and 3D together: each vesselNN stack, and the mean of the phantoms, a row for each way."""
+    names = [f"{name}_{space}" for space in ("3d", "2d") for name in ("dice", "cldice", "sensitivity", "precision")]
+    heads = [
+        "Stack",
+        "Way",
+        *(f"{name} {space}" for space in ("3D", "2D") for name in ("Dice", "clDice", "Sens.", "Prec.")),
+    ]
+    groups: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for row in rows:
+        groups[row["group"] if row["group"] == "phantom" else row["image"], row["method"]].append(row)
+        if row["group"] != "phantom":
+            groups[f"all {row['group']}", row["method"]].append(row)
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for (stack, way), found in groups.items():
+        name = stack if len(found) == 1 else f"{stack}, mean of {len(found)}"
+        cells = [f"{100 * fmean(float(row[key]) for row in found):.1f}" for key in names]
+        lines.append("| " + " | ".join([name, way, *cells]) + " |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "reconciled": lambda: reconciled(read("stacks_reconciled.csv")),
     **pages.TABLES,
     "fusion_phantoms": lambda: fusion("phantoms"),
     "fusion_vesselnn": lambda: fusion("vesselNN"),
