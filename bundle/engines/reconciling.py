@@ -58,10 +58,11 @@ class ReconcilingSegmenter(StackSegmenter):
         image, path = stack.image, stack.image.path
         with suppress(OSError):  # what forbids it forbids writing too, which says so
             remove(self._path(stack, "mask"))
+        spacing = image.spacing if len(image.shape) == 3 else None  # of one slice, depth has no length
         fused, depth = fuse(image.planes, self.fuse.method)
         probability, mask = self._segment(fused, stack)
         flat, planes = reconcile(
-            mask, probability, depth, image.planes, stack.mask.planes, stack.probability.planes, image.spacing
+            mask, probability, depth, image.planes, stack.mask.planes, stack.probability.planes, spacing
         )
         plane_spacing = image.spacing and image.spacing[-2:]
         for kind, array in (("fused", fused), ("depth", depth), ("mask_2d", flat)):
@@ -72,7 +73,6 @@ class ReconcilingSegmenter(StackSegmenter):
         for z, plane in enumerate(planes):
             kept.write(z, 0, plane)
         write_png(self._path(stack, "overlay"), mask_overlay(fused, flat))
-        spacing = image.spacing if len(image.shape) == 3 else None
         grey, level = brightest_vessel(image.planes(), kept.planes())
         write_png(self._path(stack, "colour"), depth_picture(grey, level, stack.shape[0], spacing))
         write_png(self._path(stack, "rendering"), rendering_picture(kept.planes(), stack.shape, spacing))
