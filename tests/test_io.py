@@ -36,6 +36,7 @@ from bundle.io import (
     write_ome_tiff,
     write_ome_tiff_planes,
 )
+from bundle.phantoms import make_phantom
 
 DATA = Path(os.environ.get("VESSEL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FORMATS = DATA / "formats"
@@ -716,6 +717,68 @@ def test_a_fluoview_stack_is_read_slice_by_slice_with_its_z_step(tmp_path):
     np.testing.assert_array_equal(image.plane(3), array[1, 3])
     with pytest.raises(InputError, match="slice 3 of 12"):
         image.plane(2)
+
+
+def test_a_phantom_as_fluoview_stores_it_is_the_phantom_again_one_plane_in_memory_at_a_time(tmp_path):
+    phantom = make_phantom((40, 256, 256), (2, 0.5, 0.25), seed=3)
+    write_oif(tmp_path / "a.oif", phantom.stack[None], step=(2000, "nm"))
+    tracemalloc.start()
+    image = open_image(tmp_path / "a.oif")
+    for plane, truth in zip(image.planes(), phantom.stack, strict=True):
+        np.testing.assert_array_equal(plane, truth)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert image.spacing == pytest.approx(phantom.spacing)
+    assert peak < phantom.stack.nbytes / 4
+
+
+def test_a_fluoview_z_step_of_nothing_is_dropped_and_said_once(tmp_path, caplog):
+    array = values((1, 4, 5, 7))
+    write_oif(tmp_path / "a.oif", array, step=(0, "nm"))
+    assert [open_image(tmp_path / "a.oif").spacing for _ in range(2)] == [None, None]
+    assert ["impossible pixel size (Z 0 µm)" in record.getMessage() for record in caplog.records] == [True]
+    np.testing.assert_array_equal(open_image(tmp_path / "a.oif").array(), array[0])
+    assert open_image(tmp_path / "a.oif", spacing=(1, 0.5, 0.25)).spacing == (1, 0.5, 0.25)
+
+
+def test_a_fluoview_stack_of_one_slice_is_an_image(tmp_path):
+    array = values((1, 1, 5, 7))
+    write_oif(tmp_path / "a.oif", array)
+    image = open_image(tmp_path / "a.oif")
+    assert (image.axes, image.spacing) == ("YX", (0.5, 0.25))
+    np.testing.assert_array_equal(image.array(), array[0, 0])
+
+
+def test_a_fluoview_plane_of_another_size_or_cut_off_is_refused_where_it_is(tmp_path):
+    write_oif(tmp_path / "a.oif", values((1, 4, 5, 7)))
+    plane = tmp_path / "a.oif.files" / "s_C001Z003.tif"
+    whole = plane.read_bytes()
+    plane.write_bytes(whole[: len(whole) // 2])
+    assert "slice 3 of 4" in refusal(tmp_path / "a.oif") or "truncated" in refusal(tmp_path / "a.oif")
+    tifffile.imwrite(plane, values((5, 8)), metadata=None)
+    assert "slice 3 of 4 is 5 × 8 pixels, where 5 × 7 are declared" in refusal(tmp_path / "a.oif")
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.float32, np.float64])
+def test_signed_and_float_values_keep_their_sign_and_type(tmp_path, dtype):
+    array = values((3, 5, 7), dtype)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack", metadata={"axes": "ZYX"})
+    image = open_image(tmp_path / "a.tif")
+    assert array.min() < 0 and image.dtype == dtype
+    np.testing.assert_array_equal(image.array(), array, strict=True)
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0])
+def test_a_nifti_step_of_nothing_is_dropped_and_said(tmp_path, caplog, step):
+    array = values((4, 5, 7), np.int16)
+    image = nibabel.Nifti1Image(array.T, np.diag([0.25, 0.5, 2, 1]))
+    image.header.set_xyzt_units("micron")
+    content = bytearray(image.to_bytes())
+    content[88:92] = np.float32(step).tobytes()  # pixdim[3], the step along Z
+    (tmp_path / "a.nii").write_bytes(content)
+    assert open_image(tmp_path / "a.nii").spacing is None
+    assert len([record for record in caplog.records if record.name.startswith("bundle")]) == 1
+    np.testing.assert_array_equal(open_image(tmp_path / "a.nii").array(), array)
 
 
 def test_a_fluoview_stack_with_missing_parts_says_which(tmp_path):

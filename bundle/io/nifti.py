@@ -44,7 +44,10 @@ def recordings(path: Path) -> list[Recording]:
         return np.asarray(plane, dtype).T
 
     unit = _UNITS.get(header.get_xyzt_units()[0])
-    spacing = {axis: to_micrometres(float(step), unit) for axis, step in zip("XYZ", header.get_zooms(), strict=False)}
+    with nibabel.openers.ImageOpener(path) as file:
+        # nibabel makes steps of 0 and below into lengths, which the file does not state
+        steps = type(header).from_fileobj(file, check=False)["pixdim"][1:4]
+    spacing = {axis: to_micrometres(float(step), unit) for axis, step in zip(axes[:3], steps, strict=False)}
     millimetres = _MILLIMETRES.get(header.get_xyzt_units()[0], 1)
     return [
         Recording(
