@@ -99,7 +99,7 @@ class Disagreement(ScoringMethod):
 class LeastAgreed(Strategy):
     """The next image to annotate is the one on whose vessels the cascades agree least.
 
-    What is not known yet of the weights in use is computed first; the server starts to do so when it starts.
+    What is not known yet of the weights in use is computed first; ``/scoring/disagreement`` does it ahead.
     """
 
     def __init__(self, scoring: Disagreement) -> None:
@@ -153,6 +153,9 @@ class VesselApp(MONAILabelApp):
             name="Vessel cascades",
             description="Segmentation of blood vessels, annotation and retraining",
         )
+        # not after every call by itself: while it runs, a scoring that is asked for is refused, and it writes the
+        # datastore's file beside the server; the strategy computes what it needs
+        self._auto_update_scoring = False
 
     def init_infers(self) -> dict:
         return {name: VesselInferTask(path, self.conf) for name, path in self.bundles.items()}
