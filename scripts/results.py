@@ -95,9 +95,10 @@ def reconciled(rows: list[dict[str, str]]) -> str:
     ]
     groups: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for row in rows:
-        groups[row["group"] if row["group"] == "phantom" else row["image"], row["method"]].append(row)
-        if row["group"] != "phantom":
-            groups[f"all {row['group']}", row["method"]].append(row)
+        groups[row["group"] if "phantom" in row["group"] else row["image"], row["method"]].append(row)
+    for row in rows:
+        if "phantom" not in row["group"]:
+            groups[row["group"], row["method"]].append(row)
     lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for (stack, way), found in groups.items():
         name = stack if len(found) == 1 else f"{stack}, mean of {len(found)}"
