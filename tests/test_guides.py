@@ -69,7 +69,9 @@ def run_here(name: str, folder: Path) -> None:
 
 def test_python_gives_the_masks_of_segment_for_files_and_for_arrays(copy, tmp_path):
     run_here("python.md", copy)
-    assert main(["segment", str(copy / "stack.ome.tif"), str(copy / "image.tif"), "--output", str(tmp_path)]) == 0
+    # a process of its own, as the guide's is: the last bits depend on the number of threads
+    words = ["segment", str(copy / "stack.ome.tif"), str(copy / "image.tif"), "--output", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "bundle", *words], cwd=ROOT, check=True)
     for name in ("stack", "image"):
         for kind in ("mask", "probability"):
             mine, theirs = (open_image(folder / f"{name}_{kind}.tif") for folder in (copy / "masks", tmp_path))
