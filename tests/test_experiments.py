@@ -21,7 +21,7 @@ from bundle.data import labelled_images
 from bundle.errors import InputError
 from bundle.networks import UNet
 from scripts import results
-from scripts.experiments import EXPERIMENTS, few_labels, field, microscopes, pages, recipe, shipped, tables
+from scripts.experiments import EXPERIMENTS, few_labels, field, microscopes, pages, recipe, shipped, tables, trainings
 from scripts.experiments.datasets import SLICES, dataset
 from scripts.experiments.parts import ROOT, Part, Places, read_rows
 from scripts.experiments.trainings import STEPS, Training, made, schedule
@@ -182,6 +182,24 @@ def test_every_change_of_the_recipe_is_one_that_the_config_knows(name: str):
         for key in ("network_def", "loss", "train::targets", "reading"):
             parser.get_parsed_content(key)
         assert parser.get_parsed_content("optimizer").param_groups[0]["lr"] > 0
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_training_overrides_settings_that_the_config_has(tmp_path, monkeypatch, validated: bool):
+    """A misspelt override would be taken without a word, and do nothing."""
+    commands = []
+    monkeypatch.setattr(trainings.subprocess, "run", lambda command, **_: commands.append(command))
+    for kind in ("images", "masks"):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        for i in range(8):
+            (tmp_path / "set" / kind / f"{i}.png").touch()
+    (tmp_path / "set" / "split.csv").write_text("stem,split\n" + "".join(f"{i},train\n" for i in range(8)))
+    Training("some", TINY, "vessmap", validated=validated).weights(Places(tmp_path, tmp_path, tmp_path / "set"))
+    keys = [word.removeprefix("--") for word in commands[0] if word.startswith("--")]
+    parser = ConfigParser()
+    parser.read_config(ROOT / "configs" / "train.yaml")
+    assert {key for key in keys if key not in parser} == {"config_file"}
+    assert commands[0][commands[0].index("--val_interval") + 1] == ("1" if validated else "1000")
 
 
 def test_nnunet_gets_the_training_images_and_its_masks_of_one(tmp_path):

@@ -91,11 +91,11 @@ def training(cascade: str, name: str) -> Training:
     change = CHANGES[name]
     if name == "dbac_x2" or cascade not in change.changed:
         name, change = "default", CHANGES["default"]
-    _, network, settings = tables.NETWORKS[cascade]
+    _, network, crop = tables.NETWORKS[cascade]
     if change.channels != tuple(tables.CHANNELS):
         network = network | {"channels": list(change.channels)}
-    overrides = settings | change.overrides
-    return Training(f"recipe_{name}-{cascade}", network, "vessmap", overrides=overrides, steps=change.steps)
+    options = {"overrides": change.overrides, "steps": change.steps, "crop": crop}
+    return Training(f"recipe_{name}-{cascade}", network, "vessmap", **options)
 
 
 def scores(places: Places, name: str) -> list[Row]:

@@ -23,7 +23,7 @@ ENSEMBLE = {
     "fusion": "average",
 }
 UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
-RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4)}  # as configs/train.yaml has it
+RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None}  # as configs/train.yaml has it
 
 PHANTOMS = Training("release_phantoms", ENSEMBLE, "phantoms", **RECIPE | {"schedule": (17, 3)})
 # models/model.pt is this one's best.pt, after scripts/publish_weights.py

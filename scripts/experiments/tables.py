@@ -7,7 +7,7 @@ from functools import partial
 
 from .parts import Part, Places, Row
 from .predictions import Maps, fused, labelled, predicted, scored
-from .trainings import Training
+from .trainings import CROP, Training
 
 NAME = "tables"
 SEEDS = (0, 1, 2)
@@ -20,24 +20,24 @@ def cascade(name: str, scale: float) -> dict:
     return alone if scale == 1 else {"_target_": "bundle.networks.AtScale", "cascade": alone, "scale": scale}
 
 
-# name: how it is called in the table, network_def, further settings
-NETWORKS: dict[str, tuple[str, dict, dict]] = {
-    "UNet": ("U-Net", {"_target_": "bundle.networks.UNet", "channels": CHANNELS}, {}),
-    "DBAC": ("DBAC, scale 1", cascade("DBAC", 1), {}),
-    "DDMAC": ("DDMAC, scale 1", cascade("DDMAC", 1), {}),
-    "UNetPlusPlus": ("U-Net++", {"_target_": "bundle.networks.UNetPlusPlus", "channels": CHANNELS}, {}),
+# name: how it is called in the table, network_def, side of its crops; the paper's crops have one size in the network's
+# own pixels, so that a step costs the same at every scale
+NETWORKS: dict[str, tuple[str, dict, int]] = {
+    "UNet": ("U-Net", {"_target_": "bundle.networks.UNet", "channels": CHANNELS}, CROP),
+    "DBAC": ("DBAC, scale 1", cascade("DBAC", 1), CROP),
+    "DDMAC": ("DDMAC, scale 1", cascade("DDMAC", 1), CROP),
+    "UNetPlusPlus": ("U-Net++", {"_target_": "bundle.networks.UNetPlusPlus", "channels": CHANNELS}, CROP),
     "DeeperUNetPlusPlus": (
         "deeper U-Net++",
         {"_target_": "bundle.networks.DeeperUNetPlusPlus", "channels": CHANNELS},
-        {},
+        CROP,
     ),
-    # the paper's crops have one size in the network's own pixels, so that a step costs the same at every scale
-    "DBAC_x2": ("DBAC, scale 2", cascade("DBAC", 2.0), {"crop": [96, 96]}),
-    "DDMAC_x2": ("DDMAC, scale 2", cascade("DDMAC", 2.0), {"crop": [96, 96]}),
+    "DBAC_x2": ("DBAC, scale 2", cascade("DBAC", 2.0), CROP // 2),
+    "DDMAC_x2": ("DDMAC, scale 2", cascade("DDMAC", 2.0), CROP // 2),
     "MonaiUNetPlusPlus": (
         "MONAI BasicUNetPlusPlus",
         {"_target_": "scripts.experiments.monai_unet_plus_plus.MonaiUNetPlusPlus", "channels": CHANNELS},
-        {},
+        CROP,
     ),
 }
 ENSEMBLES = (("DBAC", "DDMAC"), ("DBAC_x2", "DDMAC"), ("DBAC_x2", "DDMAC_x2"))
@@ -49,8 +49,8 @@ SECOND_SOURCE = {"retina": "retina", "retina_fine_tuned": "retina, then VessMAP"
 
 def training(network: str, state: str, seed: int) -> Training:
     """The training of one network in one state."""
-    _, definition, overrides = NETWORKS[network]
-    options = {"seed": seed, "overrides": overrides}
+    _, definition, crop = NETWORKS[network]
+    options = {"seed": seed, "crop": crop}
     if state in ("phantoms", "retina"):
         return Training(f"{network}-{state}", definition, state, **options)
     start = training(network, "phantoms" if state == "fine_tuned" else "retina", seed)

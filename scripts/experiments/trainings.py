@@ -16,7 +16,8 @@ from bundle.networks import count_parameters
 from .datasets import dataset
 from .parts import ROOT, Places, read_rows, write_rows
 
-STEPS = 300  # of every training of a table
+STEPS = 200  # of every training of a table
+CROP = 128  # pixels of its crops' sides, in the network's own pixels
 BATCH = 4
 NEVER = 1000  # epochs between validations
 
@@ -33,6 +34,7 @@ class Training:
         seed: of weights and crops.
         overrides: further settings of the config.
         steps: how many, in epochs of some fifty.
+        crop: side of its crops; the config's if None.
         schedule: epochs and crops per image instead, as the shipped weights have them.
         validated: whether every epoch is validated.
         checkpoint: "last", so that nothing is chosen, or "best", the epoch that validates best.
@@ -45,6 +47,7 @@ class Training:
     seed: int = 0
     overrides: dict = field(default_factory=dict)
     steps: int = STEPS
+    crop: int | None = CROP
     schedule: tuple[int, int] | None = None
     validated: bool = False
     checkpoint: str = "last"
@@ -73,8 +76,9 @@ class Training:
             "seed": self.seed,
             "max_epochs": epochs,
             "crops_per_image": crops,
-            "validation_interval": 1 if self.validated else NEVER,
+            "val_interval": 1 if self.validated else NEVER,
             "weights": None if self.start is None else str(self.start.weights(places)),
+            **({} if self.crop is None else {"crop": [self.crop, self.crop]}),
             **self.overrides,
         }
         configs = ["configs/train.yaml"] + ["configs/fine_tune.yaml"] * (options["weights"] is not None)
