@@ -22,14 +22,14 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 from monai.data.utils import list_data_collate
 from monai.utils import set_determinism
 from scipy.ndimage import gaussian_filter
 
 from bundle.data import CropSampler
-from bundle.engines import CascadeTargets
+from bundle.engines import CascadeTargets, WeightAverage, averaged_network
 from bundle.errors import input_error
 from bundle.io import open_image
 from bundle.metrics import score
@@ -220,6 +220,10 @@ def runs(tmp_path_factory, dataset):
         ),
         lambda: train(output_dir=out / "workers", num_workers=2, **data),
         lambda: train(output_dir=out / "seed", seed=1, **data),
+        lambda: train(output_dir=out / "averaged", network_def=DBAC, averaging=0.8, **data),
+        lambda: train_killed(
+            out / "averaged killed", [while_last_is_written()], network_def=DBAC, averaging=0.8, **data
+        ),
     )
     return out
 
@@ -255,9 +259,38 @@ def test_checkpoints_hold_the_weights_of_the_last_and_of_the_best_epoch(runs):
     assert best["metrics"]["dice"] == last["best"]["score"] == max(scores)
 
 
-@pytest.mark.parametrize("network", ["ensemble", "dbac"])
+@pytest.mark.parametrize("network", ["ensemble", "dbac", "averaged"])
 def test_killed_and_resumed_equals_unbroken_to_the_bit(runs, network):
     assert_same_training(runs / network, runs / f"{network} killed")
+
+
+def test_the_average_of_the_weights_is_saved_beside_them(runs):
+    last, best = (load(runs / "averaged" / "checkpoints" / name) for name in ("last.pt", "best.pt"))
+    assert set(last["model"]) == set(last["network"]) and "network" not in best
+    moved = [name for name in last["model"] if not torch.equal(last["model"][name], last["network"][name])]
+    assert any(name.endswith("running_mean") for name in moved) and any(name.endswith("weight") for name in moved)
+
+
+def test_weights_are_averaged_after_every_step():
+    """Of a weight of 1, 3, 5 a half is kept each time: 1, then 2, then 3.5."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    averaged = averaged_network(network, 0.5, "cpu")
+
+    def step(engine: Engine, value: float) -> None:
+        torch.nn.init.constant_(network.weight, value)
+
+    trainer = Engine(step)
+    WeightAverage(averaged, network).attach(trainer)
+    found = []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda _: found.append(averaged.module.weight.item()))
+    trainer.run([1.0, 3.0, 5.0])
+    assert found == [1, 2, 3.5]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5])
+def test_a_share_that_makes_no_average_is_refused(share: float):
+    with pytest.raises(ValueError, match="averaging"):
+        averaged_network(torch.nn.Linear(1, 1), share, "cpu")
 
 
 def test_epochs_that_are_not_validated_have_no_scores(runs):

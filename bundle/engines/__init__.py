@@ -1,6 +1,7 @@
 """Training, validation and inference on MONAI's ignite engines: what the configs attach to them."""
 
 from .arguments import as_typed
+from .averaging import WeightAverage, averaged_network
 from .batches import CascadeTargets, mask_of_stages
 from .checkpoints import PublishedWeights, ResumableCheckpoint, load_weights, new_run
 from .disagreement import WithDisagreement
@@ -28,9 +29,11 @@ __all__ = [
     "StackSegmenter",
     "VesselDice",
     "VesselScores",
+    "WeightAverage",
     "WholeOrWindowsInferer",
     "WithDisagreement",
     "as_typed",
+    "averaged_network",
     "join_processes",
     "leave_processes",
     "load_weights",

@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from ..errors import InputError
 from ..io import atomic
@@ -27,7 +28,8 @@ class ResumableCheckpoint:
     """Write ``last.pt`` after every epoch and ``best.pt`` whenever validation improves; go on from ``last.pt``.
 
     Both are dictionaries that load with ``weights_only=True`` and whose ``model`` is the network's state. ``last.pt``
-    also holds what the next epoch depends on: optimiser, schedule, epoch, best score. Crops depend on the seed and
+    also holds what the next epoch depends on: optimiser, schedule, epoch, best score, and, where ``model`` is an
+    average, the ``network`` itself. Crops depend on the seed and
     their number alone (:class:`bundle.data.CropDataset`), so that no generator's state is needed. ``curves.csv`` beside
     the checkpoints' folder holds loss, learning rate and validation metrics of each epoch.
 
@@ -40,6 +42,7 @@ class ResumableCheckpoint:
         lr_scheduler: its schedule.
         evaluator: the validation engine, whose ``state.metrics`` decide which epoch is best.
         key_metric: the metric that decides, larger being better.
+        averaged: the running average of the network's weights, which is then what is kept as ``model``.
 
     Raises:
         InputError: ``last.pt`` is damaged or was written by a training of other size or length, or no room is left.
@@ -53,7 +56,9 @@ class ResumableCheckpoint:
         lr_scheduler: LRScheduler,
         evaluator: Engine,
         key_metric: str = "dice",
+        averaged: AveragedModel | None = None,
     ) -> None:
+        self.averaged = averaged
         self.folder = Path(output_dir) / "checkpoints"
         self.curves = Path(output_dir) / "curves.csv"
         self.network = network
@@ -87,7 +92,14 @@ class ResumableCheckpoint:
         steps = checkpoint["iteration"] // checkpoint["epoch"]
         if steps != engine.state.epoch_length:
             raise InputError(path, f"is of {steps} steps in an epoch, not of {engine.state.epoch_length}", remedy)
-        _load_state(self.network, checkpoint["model"], path, remedy)
+        if ("network" in checkpoint) != (self.averaged is not None):
+            raise InputError(path, f"is of a training with{'out' * (self.averaged is not None)} averaging", remedy)
+        if self.averaged is None:
+            _load_state(self.network, checkpoint["model"], path, remedy)
+        else:
+            _load_state(self.network, checkpoint["network"], path, remedy)
+            _load_state(self.averaged.module, checkpoint["model"], path, remedy)
+            self.averaged.n_averaged.fill_(checkpoint["iteration"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.lr_scheduler.load_state_dict(checkpoint["lr_scheduler"])
         self.best = checkpoint["best"]
@@ -113,13 +125,14 @@ class ResumableCheckpoint:
             self.best = {"epoch": engine.state.epoch, "score": score}
         if not is_first_process():
             return
-        model = self.network.state_dict()
+        model = (self.network if self.averaged is None else self.averaged.module).state_dict()
         if improved:
             _write({"model": model, "epoch": engine.state.epoch, "metrics": metrics}, self.folder / "best.pt")
         self._write_curves()
         _write(
             {
                 "model": model,
+                **({} if self.averaged is None else {"network": self.network.state_dict()}),
                 "optimizer": self.optimizer.state_dict(),
                 "lr_scheduler": self.lr_scheduler.state_dict(),
                 "epoch": engine.state.epoch,

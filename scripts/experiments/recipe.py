@@ -75,6 +75,7 @@ CHANGES: dict[str, Change] = {
     "d_by_bound": Change("D divided by k in every image", distance(normalization="bound"), changed=("DDMAC",)),
     "k_10": Change("k = 10", distance(bound=10), changed=("DDMAC",)),
     "k_40": Change("k = 40", distance(bound=40), changed=("DDMAC",)),
+    "averaging": Change("weights averaged over some thirty steps", {"averaging": 0.97}),
     "dbac_x2": Change("DBAC at scale 2", cascades=("DBAC_x2", "DDMAC")),
     "twice_as_long": Change("twice the steps", steps=2 * STEPS),
     "twice_as_wide": Change("16…256 channels", channels=(16, 32, 64, 128, 256)),
