@@ -25,8 +25,8 @@ NUMBERS = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step", "
 
 
 def main() -> None:
-    """Write the pages, and their plot."""
-    pages.plot_reliability(DOCS / "reliability.svg")
+    """Write the pages, and their plots."""
+    pages.plot(DOCS)
     for words in sorted((DOCS / "words").glob("*.md")):
         text = re.sub(
             r"^<!-- table: (\w+) -->$", lambda match: TABLES[match[1]](), words.read_text(encoding="utf-8"), flags=re.M

@@ -40,7 +40,7 @@ def test_pages_are_what_the_result_files_make(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "DOCS", tmp_path)
     results.main()
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    assert set(made) >= {"results.md", "reliability.svg"}
+    assert set(made) >= {"README.md", "results.md", "reliability.svg", "few_labels.svg"}
     for name, content in made.items():
         assert content == (kept / name).read_bytes(), name
 

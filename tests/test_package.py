@@ -26,6 +26,7 @@ from bundle.transforms import LinearContrast
 
 ROOT = Path(__file__).resolve().parents[1]
 DESCRIPTIONS = {"LICENSE", "README.md", "constraints.txt", "docs/README.md", "models/README.md", "pyproject.toml"}
+PICTURE = "docs/worst_cases.png"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def tiny():
 def copy_of_the_bundle(folder: Path) -> Path:
     for name in ("bundle", "configs"):
         shutil.copytree(ROOT / name, folder / name)
-    for name in (*DESCRIPTIONS, "models/model.pt"):
+    for name in (*DESCRIPTIONS, PICTURE, "models/model.pt"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return folder
@@ -51,7 +52,8 @@ def test_package_holds_what_a_platform_needs_and_nothing_else():
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bundle").rglob("*.py")}
     configs = {f"configs/{path.name}" for path in (ROOT / "configs").iterdir()}
     words = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bundle").rglob("*.md")}
-    assert names == modules | configs | words | DESCRIPTIONS | {"models/model.pt"}
+    assert names == modules | configs | words | DESCRIPTIONS | {PICTURE, "models/model.pt"}
+    assert bundle_files(ROOT)[PICTURE] == (ROOT / PICTURE).read_bytes()
 
 
 def test_package_has_the_same_bytes_whatever_the_checkout(tmp_path):

@@ -14,6 +14,7 @@ __all__ = ["bundle_files"]
 
 # the latter three so that `pip install -c constraints.txt .` works in the unzipped folder
 _SINGLE = ("LICENSE", "docs/README.md", "models/README.md", "README.md", "constraints.txt", "pyproject.toml")
+_PICTURE = "docs/worst_cases.png"  # of docs/README.md
 _SHIPPED = "models/model.pt"
 _FOLDERS = {"configs": {".json", ".yaml", ".conf"}, "bundle": {".py", ".md"}}
 
@@ -42,6 +43,7 @@ def bundle_files(root: str | Path, network: nn.Module | None = None) -> dict[str
             if path.suffix in suffixes and not any(part.startswith(".") for part in path.relative_to(root).parts)
         ]
     files = {name: _read(root / name).replace(b"\r\n", b"\n") for name in names}
+    files[_PICTURE] = _read(root / _PICTURE)
     return {**files, _SHIPPED: _read(root / _SHIPPED) if network is None else _weights(network)}
 
 

@@ -1,4 +1,4 @@
-"""The tables and the plot that docs/results.md shows of the experiments, made of their result files."""
+"""The tables and the plots that docs/results.md shows of the experiments, made of their result files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr, wilcoxon
 
 from bundle.io import atomic
 from bundle.metrics import summarize
 
-from . import EXPERIMENTS, microscopes, recipe, release, tables
+from . import EXPERIMENTS, few_labels, microscopes, recipe, release, tables
 from .parts import RESULTS, Part, Row, read_rows
 from .shipped import area_under_curve
 
@@ -255,8 +256,22 @@ def binarization() -> str:
     return markdown(heads, lines)
 
 
+def shipped_card() -> str:
+    """The shipped weights' scores on the test split, each with its interval, beside the plain U-Net's."""
+    lines = []
+    for row in ("average-fine_tuned", "unet-scratch"):
+        summary = summarize(scores(done("release")[row][0]))
+        cells = [
+            f"{100 * summary[name].mean:.1f} [{100 * summary[name].low:.1f}, {100 * summary[name].high:.1f}]"
+            for name in SHOWN
+        ]
+        lines.append([", ".join(release.label(row)), *cells])
+    return markdown(["Network, trained on", *HEADS], lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "release": release_table,
+    "shipped_card": shipped_card,
     "release_paired": release_paired,
     "release_minutes": release_minutes,
     "sizes": sizes,
@@ -278,18 +293,49 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def plot_reliability(path: Path) -> None:
-    """How often a pixel of a given S is vessel, as SVG with nothing in it that changes from run to run."""
-    rows = _first("calibration", "reliability")
-    if rows is None:
-        return
-    with matplotlib.rc_context({"svg.hashsalt": "reliability", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(4, 4), layout="constrained")
-        axes = figure.add_subplot(xlabel="probability S", ylabel="share of pixels that are vessel", aspect="equal")
-        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-        for version, colour in (("before", "tab:blue"), ("after", "tab:orange")):
-            points = [(row["probability"], row["vessel"]) for row in rows if row["version"] == version]
-            axes.plot(*zip(*points, strict=True), "o-", markersize=4, color=colour, label=f"{version} the temperature")
-        axes.legend(frameon=False)
-        with atomic(path) as partial:
-            figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})
+def reliability(axes: Axes) -> None:
+    """How often a pixel of a given S is vessel."""
+    axes.set(xlabel="probability S", ylabel="share of pixels that are vessel", aspect="equal")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    for version, colour in (("before", "tab:blue"), ("after", "tab:orange")):
+        rows = _first("calibration", "reliability") or []
+        points = [(row["probability"], row["vessel"]) for row in rows if row["version"] == version]
+        axes.plot(
+            *np.array(points).reshape(-1, 2).T, "o-", markersize=4, color=colour, label=f"{version} the temperature"
+        )
+
+
+def labels_needed(axes: Axes) -> None:
+    """Dice by the number of labelled images, beside what was published."""
+    axes.set(xlabel="labelled images", ylabel="Dice, %", xticks=range(len(few_labels.COUNTS)))
+    axes.set_xticklabels([str(count) for count in few_labels.COUNTS])
+    curves = {"dice": ("o-", "tab:blue", "Dice"), "cldice": ("s--", "tab:orange", "clDice")}
+    for name, (style, colour, called) in curves.items():
+        points = []
+        for place, parts in enumerate(done("few_labels").values()):
+            if parts:
+                draws = [100 * summarize(scores(part))[name].mean for part in parts]
+                points.append((place, np.mean(draws), np.std(draws, ddof=1) if len(draws) > 1 else 0))
+        x, y, deviation = np.array(points).reshape(-1, 3).T
+        axes.errorbar(x, y, deviation, fmt=style, markersize=4, color=colour, capsize=3, label=f"{called}, ensemble")
+    place = {count: index for index, count in enumerate(few_labels.COUNTS)}
+    for count, low, high in PUBLISHED:
+        label = "Dice, published" if count == 0 else None
+        axes.plot([place[count]] * 2, [low, high], "x-", color="0.4", label=label)
+
+
+# Dice of published networks by labelled images of VessMAP: least and most
+PUBLISHED = ((0, 75.7, 75.7), (4, 74.4, 78.2), (20, 84.3, 84.3))
+PLOTS: dict[str, Callable[[Axes], None]] = {"reliability": reliability, "few_labels": labels_needed}
+
+
+def plot(folder: Path) -> None:
+    """The plots as SVG, with nothing in them that changes from run to run."""
+    for name, draw in PLOTS.items():
+        with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
+            figure = Figure(figsize=(4.5, 4), layout="constrained")
+            axes = figure.add_subplot()
+            draw(axes)
+            axes.legend(frameon=False)
+            with atomic(folder / f"{name}.svg") as partial:
+                figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})
