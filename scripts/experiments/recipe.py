@@ -1,8 +1,8 @@
-"""The recipe, one change at a time, on VessMAP's validation images: the averaged ensemble, from scratch, one seed."""
+"""The recipe, one change at a time, on VessMAP's validation images: the averaged ensemble, fine-tuned, one seed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from . import tables
@@ -88,15 +88,19 @@ def parts() -> list[Part]:
 
 
 def training(cascade: str, name: str) -> Training:
-    """The training of one cascade with a change; the default's where the change does not touch it."""
+    """The cascade's fine-tuning with a change; the tables' own where the change does not touch it.
+
+    All go on from the tables' training on phantoms, for which a change of width needs one of its own.
+    """
     change = CHANGES[name]
-    if name == "dbac_x2" or cascade not in change.changed:
-        name, change = "default", CHANGES["default"]
-    _, network, crop = tables.NETWORKS[cascade]
-    if change.channels != tuple(tables.CHANNELS):
-        network = network | {"channels": list(change.channels)}
-    options = {"overrides": change.overrides, "steps": change.steps, "crop": crop}
-    return Training(f"recipe_{name}-{cascade}", network, "vessmap", **options)
+    if name in ("default", "dbac_x2") or cascade not in change.changed:
+        return tables.training(cascade, "fine_tuned", 0)
+    tuned = replace(tables.training(cascade, "fine_tuned", 0), name=f"recipe_{name}-{cascade}", steps=change.steps)
+    if change.channels == tuple(tables.CHANNELS):
+        return replace(tuned, overrides=change.overrides)
+    network = tuned.network | {"channels": list(change.channels)}
+    phantoms = replace(tables.training(cascade, "phantoms", 0), name=f"{tuned.name}-phantoms", network=network)
+    return replace(tuned, network=network, start=phantoms)
 
 
 def scores(places: Places, name: str) -> list[Row]:

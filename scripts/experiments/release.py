@@ -24,15 +24,29 @@ ENSEMBLE = {
 }
 UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
 RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None}  # as configs/train.yaml has it
+LONGER = {"schedule": (14, 8), "overrides": {"averaging": 0.98}}
 
-PHANTOMS = Training("release_phantoms", ENSEMBLE, "phantoms", **RECIPE | {"schedule": (17, 3)})
-# models/model.pt is this one's best.pt, after scripts/publish_weights.py
-SHIPPED = Training("release_fine_tuned", ENSEMBLE, "vessmap", replace(PHANTOMS, checkpoint="last"), **RECIPE)
+
+def stages(name: str, network: dict) -> tuple[Training, Training, Training]:
+    """On phantoms, then on VessMAP, then on VessMAP once more and for longer, with the weights averaged."""
+    phantoms = Training(f"{name}_phantoms", network, "phantoms", **RECIPE | {"schedule": (17, 3)})
+    fine_tuned = Training(f"{name}_fine_tuned", network, "vessmap", replace(phantoms, checkpoint="last"), **RECIPE)
+    return phantoms, fine_tuned, Training(f"{name}_longer", network, "vessmap", fine_tuned, **RECIPE | LONGER)
+
+
+PHANTOMS, SHIPPED, LONGEST = stages("release", ENSEMBLE)
+_, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 
-DATA = {"scratch": "VessMAP", "fine_tuned": "phantoms, then VessMAP", "phantoms": "phantoms"}
-TRAININGS = {"scratch": SCRATCH, "fine_tuned": SHIPPED, "phantoms": PHANTOMS}
+DATA = {
+    "scratch": "VessMAP",
+    "fine_tuned": "phantoms, then VessMAP",
+    "longer": "phantoms, then VessMAP, longer",
+    "phantoms": "phantoms",
+}
+TRAININGS = {"scratch": SCRATCH, "fine_tuned": SHIPPED, "longer": LONGEST, "phantoms": PHANTOMS}
+PLAINS = {"scratch": PLAIN, "fine_tuned": PLAIN_FINE_TUNED, "longer": PLAIN_LONGEST}
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {
     "dbac": ("DBAC", lambda dbac, ddmac: dbac),
@@ -44,7 +58,7 @@ METHODS: dict[str, tuple[str, Fuse]] = {
 
 def parts() -> list[Part]:
     """The plain U-Net, then both cascades and their fusions with each training data; seed 0."""
-    rows = [Part(NAME, "unet-scratch", 0, plain)]
+    rows = [Part(NAME, f"unet-{data}", 0, partial(plain, data=data)) for data in PLAINS]
     for data in TRAININGS:
         rows += [Part(NAME, f"{method}-{data}", 0, partial(one, method=method, data=data)) for method in METHODS]
     return rows
@@ -57,10 +71,10 @@ def label(row: str) -> tuple[str, str]:
 
 
 @torch.inference_mode()
-def plain(places: Places) -> list[Row]:
+def plain(places: Places, data: str) -> list[Row]:
     """Scores of the plain U-Net on the test split."""
     items = labelled(places.data("vessmap").resolve(), "test")
-    return scored(probabilities(load_weights(made(UNET), PLAIN.weights(places)).eval(), items), items)
+    return scored(probabilities(load_weights(made(UNET), PLAINS[data].weights(places)).eval(), items), items)
 
 
 @torch.inference_mode()
