@@ -76,13 +76,15 @@ def release_table() -> str:
 
 
 def release_paired() -> str:
-    """Differences over the same images from the plain U-Net, with Wilcoxon's signed-rank test."""
+    """Differences over the same images from the U-Net that was trained alike, with Wilcoxon's signed-rank test."""
     rows = {row: scores(parts[0]) for row, parts in done("release").items() if parts}
-    reference = rows.pop("unet-scratch", None)
-    if reference is None:
-        return NOT_RUN
-    lines = [[*release.label(row), *difference(each, reference)] for row, each in rows.items()]
-    return markdown(["Against U-Net", "Trained on", "Dice", "p", "clDice", "p"], lines)
+    lines = []
+    for row, each in rows.items():
+        method, data = row.split("-")
+        reference = rows.get(f"unet-{data}")
+        if method != "unet" and reference:
+            lines.append([*release.label(row), *difference(each, reference)])
+    return markdown(["Against the U-Net", "Both trained on", "Dice", "p", "clDice", "p"], lines)
 
 
 def difference(ours: list[Row], theirs: list[Row]) -> list[str]:
@@ -98,11 +100,13 @@ def difference(ours: list[Row], theirs: list[Row]) -> list[str]:
 def release_minutes() -> str:
     """Minutes of the trainings."""
     lines = []
-    for name in ("phantoms", "unet", "fine_tuned", "scratch"):
-        path = RESULTS / "trainings" / f"release_{name}.seed0.csv"
-        facts = read_rows(path)[0] if path.exists() else {}
-        lines.append([name, f"{facts['minutes']:.0f}" if facts else NOT_RUN])
-    return markdown(["Training", "Minutes"], lines)
+    for called, trainings in (("ensemble", release.TRAININGS), ("U-Net", release.PLAINS)):
+        for data, training in trainings.items():
+            path = RESULTS / "trainings" / f"{training.name}.seed0.csv"
+            facts = read_rows(path)[0] if path.exists() else None
+            cells = [f"{facts['steps']:.0f}", f"{facts['minutes']:.0f}"] if facts else [NOT_RUN, ""]
+            lines.append([called, release.DATA[data], *cells])
+    return markdown(["Network", "Trained on", "Steps of the last part", "Its minutes"], lines)
 
 
 # --- Tables I to III ---------------------------------------------------------------------------------------------
