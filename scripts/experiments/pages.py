@@ -14,7 +14,7 @@ from scipy.stats import spearmanr, wilcoxon
 from bundle.io import atomic
 from bundle.metrics import summarize
 
-from . import EXPERIMENTS, few_labels, microscopes, recipe, release, tables
+from . import EXPERIMENTS, few_labels, field, microscopes, recipe, release, tables
 from .parts import RESULTS, Part, Row, read_rows
 from .shipped import area_under_curve
 
@@ -34,10 +34,11 @@ def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def command(experiment: str, row: str) -> str:
     """What makes a row that was not run."""
-    folder = {"microscopes": "--vesselnn", "retina_sets": "--retina"}.get(experiment, "--vessmap")
-    also = " --retina DIR" if "retina" in row and folder == "--vessmap" else ""
-    also += " --nnunet BIN" * (experiment == "field") + " --vessmap DIR" * row.endswith("unet-1")
-    return f"`python -m scripts.experiments {experiment} {folder} DIR{also} --rows {row}`"
+    folders = {"microscopes": ["vesselnn"], "retina_sets": ["retina"]}.get(experiment, ["vessmap"])
+    folders += ["retina"] * ("retina" in row and experiment != "retina_sets")
+    folders += ["vesselnn"] * row.endswith("-vesselnn") + ["vessmap"] * row.endswith("unet-1")
+    options = " ".join(f"--{folder} DIR" for folder in folders) + " --nnunet BIN" * (experiment == "field")
+    return f"`python -m scripts.experiments {experiment} {options} --rows {row}`"
 
 
 def done(experiment: str) -> dict[str, list[Part]]:
@@ -292,7 +293,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),
     "microscopes": lambda: summarized("microscopes", microscopes.label, ["Stack", "Network", "Scale"]),
-    "field": lambda: summarized("field", lambda row: [row.replace("_", " ")], ["Method"]),
+    "field": lambda: summarized("field", field.label, ["Method", "Images"]),
     "retina_sets": lambda: summarized("retina_sets", lambda row: row.split("-"), ["Network", "Set"], RETINA),
 }
 

@@ -24,7 +24,7 @@ ENSEMBLE = {
 }
 UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
 RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None}  # as configs/train.yaml has it
-LONGER = {"schedule": (14, 8), "overrides": {"averaging": 0.98}}
+LONGER = {"schedule": (10, 8), "crop": 160, "overrides": {"averaging": 0.98}}
 
 
 def stages(name: str, network: dict) -> tuple[Training, Training, Training]:
