@@ -106,9 +106,8 @@ def test_few_labels_are_drawn_from_the_training_images_and_validation_is_whole(t
     assert all(len(stems) == 4 and stems <= {f"{i:03}" for i in range(9)} for stems in drawn)
 
 
-def test_one_slice_of_a_stack_is_its_middle_one_with_its_mask(tmp_path):
-    """Of five slices, slice z has z + 1 in every pixel, and its mask 254 in the first 4 z columns."""
-    source = tmp_path / "stacks"
+def draw_stacks(source: Path) -> Path:
+    """Stacks like vesselNN's, of five slices: slice z has z + 1 in every pixel, its mask 254 in the first 4 z columns."""
     for kind in ("denoised", "labels"):
         (source / kind).mkdir(parents=True)
     label = np.zeros((5, 24, 32), np.uint16)
@@ -118,6 +117,11 @@ def test_one_slice_of_a_stack_is_its_middle_one_with_its_mask(tmp_path):
         stack = np.repeat(np.arange(1, 6, dtype=np.uint8), 24 * 32).reshape(5, 24, 32)
         tifffile.imwrite(source / "denoised" / f"{start}_x.tif", stack)
         tifffile.imwrite(source / "labels" / f"{start}_y.tif", label)
+    return source
+
+
+def test_one_slice_of_a_stack_is_its_middle_one_with_its_mask(tmp_path):
+    source = draw_stacks(tmp_path / "stacks")
     folder, _ = dataset("slice-mixedSize", Places(tmp_path / "out", vesselnn=source))
     (pair,) = labelled_images(folder, "train")
     assert (tifffile.imread(pair["image"]) == 3).all()
@@ -182,6 +186,14 @@ def test_every_change_of_the_recipe_is_one_that_the_config_knows(name: str):
         for key in ("network_def", "loss", "train::targets", "reading"):
             parser.get_parsed_content(key)
         assert parser.get_parsed_content("optimizer").param_groups[0]["lr"] > 0
+
+
+def test_nnunet_sees_stacks_by_their_maximum_and_is_scored_on_the_projected_masks(tmp_path):
+    images, labels = field.fused_stacks(draw_stacks(tmp_path / "stacks"), tmp_path / "out")
+    assert len(list(images.iterdir())) == len(list(labels.iterdir())) == len(SLICES)
+    assert (np.asarray(Image.open(images / "lowerRes_0000.png")) == 5).all()
+    mask = np.asarray(Image.open(labels / "lowerRes.png"))
+    assert mask[:, :16].all() and not mask[:, 16:].any() and mask.max() == 1
 
 
 @pytest.mark.parametrize("validated", [True, False])
