@@ -107,7 +107,7 @@ def test_few_labels_are_drawn_from_the_training_images_and_validation_is_whole(t
 
 
 def draw_stacks(source: Path) -> Path:
-    """Stacks like vesselNN's, of five slices: slice z has z + 1 in every pixel, its mask 254 in the first 4 z columns."""
+    """Stacks like vesselNN's, of five slices: slice z is z + 1 everywhere, its mask 254 in the first 4 z columns."""
     for kind in ("denoised", "labels"):
         (source / kind).mkdir(parents=True)
     label = np.zeros((5, 24, 32), np.uint16)
