@@ -38,6 +38,11 @@ def distance(**options: object) -> dict:
     return {"train#targets#1": {"_target_": "bundle.transforms.DilatedProbabilityMapd", "keys": "distance", **options}}
 
 
+STRONGER = {
+    "train#augmentation#3#factors": 0.5,
+    "train#augmentation#4#offsets": 0.2,
+    "train#augmentation#5": {"_target_": "RandAdjustContrastd", "keys": "image", "prob": 0.5, "gamma": [0.4, 2.5]},
+}
 BCE = loss(_target_="torch.nn.BCEWithLogitsLoss")
 LINEAR = {"reading#3": {"_target_": "bundle.transforms.LinearContrastd", "keys": "image"}}
 
@@ -72,6 +77,7 @@ CHANGES: dict[str, Change] = {
         "and skeleton recall", loss(_target_="bundle.losses.BCEDiceLoss", centerline="skeleton_recall")
     ),
     "linear_contrast": Change("linear contrast instead of adaptive equalisation", LINEAR),
+    "stronger_augmentation": Change("contrast, brightness and gamma varied twice as far", STRONGER),
     "d_by_bound": Change("D divided by k in every image", distance(normalization="bound"), changed=("DDMAC",)),
     "k_10": Change("k = 10", distance(bound=10), changed=("DDMAC",)),
     "k_40": Change("k = 40", distance(bound=40), changed=("DDMAC",)),
