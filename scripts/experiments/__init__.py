@@ -12,6 +12,7 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "disagreement": shipped.disagreement_parts,
     "scale": shipped.scale_parts,
     "test_time": shipped.test_time_parts,
+    "stages": shipped.stages_parts,
     "binarization": shipped.binarization_parts,
     "time": shipped.time_parts,
     "tables": tables.parts,

@@ -24,6 +24,7 @@ COUNTS = ("betti0_error", "betti1_error")
 MEASURES = ("dice", "cldice", "sensitivity", "precision", *COUNTS)
 RETINA = MEASURES[:4]
 NOT_RUN = "not run"
+STAGES = {"attention": "first subnetwork, sigmoid(W)", "mask": "second subnetwork, L"}
 
 
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -289,6 +290,7 @@ TABLES: dict[str, Callable[[], str]] = {
         "scale", lambda row: row.replace("_", " ").split("-"), ["Magnification", "Segmented at"]
     ),
     "test_time": lambda: summarized("test_time", lambda row: [row.replace("_", " ")], ["Averaged over"]),
+    "stages": lambda: summarized("stages", lambda row: [STAGES[row]], ["DBAC's stage"]),
     "binarization": binarization,
     "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),

@@ -240,6 +240,20 @@ def resized_average(places: Places) -> list[Row]:
     return scored(maps, items)
 
 
+# --- coarse to fine ----------------------------------------------------------------------------------------------
+
+
+def stages_parts() -> list[Part]:
+    """What DBAC's second subnetwork adds to the first, on the test images."""
+    return [Part("stages", stage, 0, partial(stage_scores, stage=stage)) for stage in ("attention", "mask")]
+
+
+def stage_scores(places: Places, stage: str) -> list[Row]:
+    """Scores of the mask of one of DBAC's stages: sigmoid(W), which is trained against the mask, or the output L."""
+    items, dbac = labelled(places.data("vessmap").resolve(), "test"), shipped().dbac
+    return scored(probabilities(lambda x: torch.sigmoid(dbac.stages(x)[stage]), items), items)
+
+
 # --- binarization ------------------------------------------------------------------------------------------------
 
 SETTINGS = [  # low, high, gaps, fragments; the first is the default
