@@ -22,6 +22,7 @@ from bundle.errors import InputError
 from bundle.networks import UNet
 from scripts import results
 from scripts.experiments import EXPERIMENTS, few_labels, field, microscopes, pages, recipe, shipped, tables, trainings
+from scripts.experiments import __main__ as experiments_command
 from scripts.experiments.datasets import SLICES, dataset
 from scripts.experiments.parts import ROOT, Part, Places, read_rows
 from scripts.experiments.trainings import STEPS, Training, made, schedule
@@ -69,6 +70,13 @@ def test_a_part_that_fails_leaves_no_file(tmp_path):
     with pytest.raises(InputError):
         part.run(Places(tmp_path, tmp_path))
     assert not part.file(tmp_path).exists()
+
+
+def test_a_row_that_is_none_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["experiments", "recipe", "--rows", "default", "defualt"])
+    with pytest.raises(SystemExit):
+        experiments_command.main()
+    assert "defualt" in capsys.readouterr().err
 
 
 def test_a_folder_that_was_not_named_is_asked_for(tmp_path):

@@ -31,6 +31,10 @@ def main() -> None:
     arguments = parser.parse_args()
     folders = {name: getattr(arguments, name) for name in ("vessmap", "vesselnn", "retina", "nnunet")}
     places = Places(arguments.output, arguments.results, **folders)
+    known = {part.row for name in arguments.experiments for part in EXPERIMENTS[name]()}
+    unknown = sorted(set(arguments.rows or []) - known)
+    if unknown:
+        parser.error(f"no row of {', '.join(arguments.experiments)} is called {', '.join(unknown)}; --list shows them")
     for name in arguments.experiments:
         for part in EXPERIMENTS[name]():
             if (
