@@ -265,7 +265,7 @@ def binarization() -> str:
 def shipped_card() -> str:
     """The shipped weights' scores on the test split, each with its interval, beside the plain U-Net's."""
     lines = []
-    for row in ("average-fine_tuned", "unet-scratch"):
+    for row in ("average-fine_tuned", "unet-fine_tuned"):
         summary = summarize(scores(done("release")[row][0]))
         cells = [
             f"{100 * summary[name].mean:.1f} [{100 * summary[name].low:.1f}, {100 * summary[name].high:.1f}]"
