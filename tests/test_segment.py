@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import re
 import subprocess
@@ -16,7 +15,6 @@ import pytest
 import tifffile
 import torch
 from scipy.ndimage import binary_dilation, gaussian_filter
-from torch import nn
 
 from bundle.__main__ import main
 from bundle.data import InputDataset
@@ -32,16 +30,9 @@ shipped_weights = pytest.mark.skipif(not SHIPPED.exists(), reason="the shipped w
 
 
 @pytest.fixture(scope="module")
-def network():
-    """The default network with random weights, its norms fitted to noise, so that probabilities differ visibly."""
-    torch.manual_seed(0)
-    network = CascadeEnsemble(channels=[8, 16, 32, 64, 128], dbac_scale=1.0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # the plain mean of what was seen
-    with torch.no_grad():
-        network.train()(torch.rand(4, 1, 64, 64))
-    return network.eval()
+def network(random_ensemble):
+    """The default network with random weights."""
+    return random_ensemble([8, 16, 32, 64, 128], 0)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +40,6 @@ def weights(network, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "random.pt"
     torch.save({"model": network.state_dict()}, path)
     return path
-
-
-@pytest.fixture(autouse=True)
-def _logging():
-    """The command takes the package's log to the terminal; other tests want to catch it."""
-    logger = logging.getLogger("bundle")
-    before = (logger.handlers, logger.level, logger.propagate)
-    yield
-    logger.handlers, logger.level, logger.propagate = before
 
 
 @pytest.fixture

@@ -44,26 +44,10 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(autouse=True)
-def _logging():
-    """The command takes the package's log to the terminal; other tests want to catch it."""
-    logger = logging.getLogger("bundle")
-    before = (logger.handlers, logger.level, logger.propagate)
-    yield
-    logger.handlers, logger.level, logger.propagate = before
-
-
 @pytest.fixture(scope="module")
-def network():
-    """A tiny ensemble of random weights, its norms fitted to noise, so that probabilities differ visibly."""
-    torch.manual_seed(3)
-    network = CascadeEnsemble(channels=CHANNELS, dbac_scale=1.0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None
-    with torch.no_grad():
-        network.train()(torch.rand(4, 1, 64, 64))
-    return network.eval()
+def network(random_ensemble):
+    """A tiny network with random weights."""
+    return random_ensemble(CHANNELS, 3)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,38 @@
+"""What several files of tests share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import nn
+
+from bundle.networks import CascadeEnsemble
+
+
+@pytest.fixture(autouse=True)
+def _logging():
+    """A command takes the package's log to the terminal; other tests want to catch it."""
+    logger = logging.getLogger("bundle")
+    before = (logger.handlers, logger.level, logger.propagate)
+    yield
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.fixture(scope="session")
+def random_ensemble() -> Callable[[Sequence[int], int], CascadeEnsemble]:
+    """Makes an ensemble of random weights, its norms fitted to noise, so that probabilities differ visibly."""
+
+    def make(channels: Sequence[int], seed: int) -> CascadeEnsemble:
+        torch.manual_seed(seed)
+        network = CascadeEnsemble(channels=channels, dbac_scale=1.0)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the plain mean of what was seen
+        with torch.no_grad():
+            network.train()(torch.rand(4, 1, 64, 64))
+        return network.eval()
+
+    return make
