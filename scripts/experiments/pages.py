@@ -102,7 +102,7 @@ def difference(ours: list[Row], theirs: list[Row]) -> list[str]:
 def release_minutes() -> str:
     """Minutes of the trainings."""
     lines = []
-    for called, trainings in (("ensemble", release.TRAININGS), ("U-Net", release.PLAINS)):
+    for called, trainings in (("ensemble", release.TRAININGS), *release.BASELINES.values()):
         for data, training in trainings.items():
             path = RESULTS / "trainings" / f"{training.name}.seed0.csv"
             facts = read_rows(path)[0] if path.exists() else None

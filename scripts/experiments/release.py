@@ -23,6 +23,7 @@ ENSEMBLE = {
     "fusion": "average",
 }
 UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
+UNET_PLUS_PLUS = {"_target_": "bundle.networks.UNetPlusPlus", "channels": [8, 16, 32, 64, 128]}
 RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None}  # as configs/train.yaml has it
 LONGER = {"schedule": (10, 8), "crop": 160, "overrides": {"averaging": 0.98}}
 
@@ -36,8 +37,10 @@ def stages(name: str, network: dict) -> tuple[Training, Training, Training]:
 
 PHANTOMS, SHIPPED, LONGEST = stages("release", ENSEMBLE)
 _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
+_, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
+PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
 
 DATA = {
     "scratch": "VessMAP",
@@ -46,7 +49,10 @@ DATA = {
     "phantoms": "phantoms",
 }
 TRAININGS = {"scratch": SCRATCH, "fine_tuned": SHIPPED, "longer": LONGEST, "phantoms": PHANTOMS}
-PLAINS = {"scratch": PLAIN, "fine_tuned": PLAIN_FINE_TUNED, "longer": PLAIN_LONGEST}
+BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
+    "unet": ("U-Net", {"scratch": PLAIN, "fine_tuned": PLAIN_FINE_TUNED, "longer": PLAIN_LONGEST}),
+    "unet_plus_plus": ("U-Net++", {"scratch": PLUS, "fine_tuned": PLUS_FINE_TUNED}),
+}
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {
     "dbac": ("DBAC", lambda dbac, ddmac: dbac),
@@ -57,8 +63,12 @@ METHODS: dict[str, tuple[str, Fuse]] = {
 
 
 def parts() -> list[Part]:
-    """The plain U-Net, then both cascades and their fusions with each training data; seed 0."""
-    rows = [Part(NAME, f"unet-{data}", 0, partial(plain, data=data)) for data in PLAINS]
+    """The baselines, then both cascades and their fusions with each training data; seed 0."""
+    rows = [
+        Part(NAME, f"{network}-{data}", 0, partial(baseline, training=training))
+        for network, (_, trainings) in BASELINES.items()
+        for data, training in trainings.items()
+    ]
     for data in TRAININGS:
         rows += [Part(NAME, f"{method}-{data}", 0, partial(one, method=method, data=data)) for method in METHODS]
     return rows
@@ -67,14 +77,15 @@ def parts() -> list[Part]:
 def label(row: str) -> tuple[str, str]:
     """Method and training data of a row, in words."""
     method, data = row.split("-")
-    return "U-Net" if method == "unet" else METHODS[method][0], DATA[data]
+    return (METHODS | BASELINES)[method][0], DATA[data]
 
 
 @torch.inference_mode()
-def plain(places: Places, data: str) -> list[Row]:
-    """Scores of the plain U-Net on the test split."""
+def baseline(places: Places, training: Training) -> list[Row]:
+    """Scores of a baseline on the test split."""
     items = labelled(places.data("vessmap").resolve(), "test")
-    return scored(probabilities(load_weights(made(UNET), PLAINS[data].weights(places)).eval(), items), items)
+    network = load_weights(made(training.network), training.weights(places)).eval()
+    return scored(probabilities(network, items), items)
 
 
 @torch.inference_mode()
