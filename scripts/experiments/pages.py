@@ -78,15 +78,17 @@ def release_table() -> str:
 
 
 def release_paired() -> str:
-    """Differences over the same images from the U-Net that was trained alike, with Wilcoxon's signed-rank test."""
+    """Differences over the same images from the baselines that were trained alike, with Wilcoxon's signed-rank test."""
     rows = {row: scores(parts[0]) for row, parts in done("release").items() if parts}
     lines = []
-    for row, each in rows.items():
-        method, data = row.split("-")
-        reference = rows.get(f"unet-{data}")
-        if method != "unet" and reference:
-            lines.append([*release.label(row), *difference(each, reference)])
-    return markdown(["Against the U-Net", "Both trained on", "Dice", "p", "clDice", "p"], lines)
+    for network, (called, _) in release.BASELINES.items():
+        for row, each in rows.items():
+            method, data = row.split("-")
+            reference = rows.get(f"{network}-{data}")
+            if reference and method != network:
+                ours, trained_on = release.label(row)
+                lines.append([ours, called, trained_on, *difference(each, reference)])
+    return markdown(["Network", "against", "Both trained on", "Dice", "p", "clDice", "p"], lines)
 
 
 def difference(ours: list[Row], theirs: list[Row]) -> list[str]:
