@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from bundle.errors import InputError
 from bundle.io import atomic, open_image
 from bundle.metrics import score
 from bundle.pictures import error_overlay, mask_overlay
@@ -30,7 +31,10 @@ def main() -> None:
     parser.add_argument("--vessmap", type=Path, required=True, help="dataset folder of VessMAP, with its split.csv")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "worst_cases.png", help="the picture")
     arguments = parser.parse_args()
-    items = labelled(arguments.vessmap.resolve(), "test")
+    try:
+        items = labelled(arguments.vessmap.resolve(), "test")
+    except InputError as error:
+        parser.exit(1, f"{error}\n")
     binarize = config().get_parsed_content("validate#postprocessing")
     maps = probabilities(shipped(), items)
     masks = {name: binarize({"pred": torch.from_numpy(array)})["pred"] for name, array in maps.items()}

@@ -30,7 +30,7 @@ from scipy.ndimage import gaussian_filter
 
 from bundle.data import CropSampler
 from bundle.engines import CascadeTargets, WeightAverage, averaged_network
-from bundle.errors import input_error
+from bundle.errors import InputError, input_error
 from bundle.io import open_image
 from bundle.metrics import score
 from bundle.networks import CascadeEnsemble
@@ -287,9 +287,9 @@ def test_weights_are_averaged_after_every_step():
     assert found == [1, 2, 3.5]
 
 
-@pytest.mark.parametrize("share", [-0.1, 1, 1.5])
-def test_a_share_that_makes_no_average_is_refused(share: float):
-    with pytest.raises(ValueError, match="averaging"):
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, "abc"])
+def test_a_share_that_makes_no_average_is_refused(share: float | str):
+    with pytest.raises(InputError, match="averaging"):
         averaged_network(torch.nn.Linear(1, 1), share, "cpu")
 
 
@@ -488,15 +488,17 @@ def test_evaluation_of_another_split_and_of_weights_that_do_not_fit(tmp_path, da
 # several processes
 
 
-def train_and_note(dataset: str, out: str) -> None:
+def train_and_note(dataset: str, out: str, averaging: str) -> None:
     """Train as one of torchrun's processes, with an output folder of its own, and save what happened there.
 
     Args:
         dataset: the dataset folder.
         out: ``rankN.pt`` is saved there; the training writes to ``writtenN``.
+        averaging: of the weights.
     """
     rank = os.environ["RANK"]
-    run = workflow("multi_gpu_train", dataset_dir=dataset, output_dir=f"{out}/written{rank}", max_epochs=2)
+    options = {"output_dir": f"{out}/written{rank}", "max_epochs": 2, "averaging": float(averaging)}
+    run = workflow("multi_gpu_train", dataset_dir=dataset, **options)
     trainer = run.parser.get_parsed_content("train#trainer")
     network = run.parser.get_parsed_content("network_def")
     noted = {"before": deepcopy(network.state_dict())}
@@ -507,7 +509,7 @@ def train_and_note(dataset: str, out: str) -> None:
         noted["after"] = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
 
     run.run()
-    noted["end"] = network.state_dict()
+    noted["end"] = run.parser.get_parsed_content("validated").state_dict()
     noted["metrics"] = run.parser.get_parsed_content("validate#evaluator").state.metrics
     torch.save(noted, f"{out}/rank{rank}.pt")
     run.finalize()
@@ -516,11 +518,11 @@ def train_and_note(dataset: str, out: str) -> None:
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
 
-@pytest.fixture(scope="module")
-def two_processes(tmp_path_factory, dataset):
+@pytest.fixture(scope="module", params=[0, 0.8], ids=["plain", "averaged"])
+def two_processes(tmp_path_factory, dataset, request):
     """What two processes noted, and the folder they wrote to."""
     out = tmp_path_factory.mktemp("two")
-    result = finished(*TORCHRUN, __file__, str(dataset), str(out))
+    result = finished(*TORCHRUN, __file__, str(dataset), str(out), str(request.param))
     assert result.returncode == 0, result.stderr
     return [load(out / f"rank{rank}.pt") for rank in range(2)], out
 

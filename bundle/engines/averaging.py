@@ -7,6 +7,8 @@ from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ..errors import InputError
+
 __all__ = ["WeightAverage", "averaged_network"]
 
 
@@ -19,13 +21,13 @@ def averaged_network(network: nn.Module, keep: float, device: torch.device | str
         device: where to keep it.
 
     Raises:
-        ValueError: another share.
+        InputError: another share.
 
     Source: Polyak and Juditsky, https://doi.org/10.1137/0330046; exponential, as in Tarvainen and Valpola,
     https://arxiv.org/abs/1703.01780.
     """
-    if not 0 < keep < 1:
-        raise ValueError(f"averaging must be 0 (none) or a share between 0 and 1, got {keep}")
+    if isinstance(keep, str) or not 0 < keep < 1:
+        raise InputError(None, f"averaging {keep} is no share", "give 0 for none, or a number between 0 and 1")
     return AveragedModel(network, device, multi_avg_fn=get_ema_multi_avg_fn(keep), use_buffers=True)
 
 

@@ -58,7 +58,7 @@ class SharedBuffers:
     its own, unless batch normalisation is synchronised. The first process's are those that checkpoints hold.
 
     Args:
-        network: not wrapped for several processes.
+        network: the one that is validated, not wrapped for several processes.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bundle.errors import InputError
+
 from . import EXPERIMENTS
 from .parts import RESULTS, ROOT, Places
 
@@ -46,7 +48,10 @@ def main() -> None:
                 continue
             state = "done" if part.file(places.results).exists() else "not run"
             if state == "not run" and not arguments.list:
-                part.run(places)
+                try:
+                    part.run(places)
+                except InputError as error:
+                    parser.exit(1, f"{error}\n")
                 state = "run"
             print(f"{part.experiment} {part.row}, seed {part.seed}: {state}", flush=True)
 

@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from bundle.data import labelled_images
+from bundle.errors import InputError
 from bundle.io import image_name, open_image
 from bundle.metrics import score
 
@@ -78,6 +79,9 @@ def fused_stacks(vesselnn: Path, folder: Path) -> tuple[Path, Path]:
 
 def scores(places: Places, trainer: str, images: str) -> list[Row]:
     """Train on the 50 training images, predict with nnU-Net's own predictor, score its masks."""
+    programs = places.data("nnunet")
+    if not any(programs.glob("nnUNetv2_train*")):
+        raise InputError(programs, "holds no nnUNetv2_train", "name the bin folder of an environment with nnunetv2")
     folder = places.output.resolve() / "nnunet"
     raw = written(places.data("vessmap").resolve(), folder)
     if images == "vessmap":
