@@ -43,6 +43,29 @@ STRONGER = {
     "train#augmentation#4#offsets": 0.2,
     "train#augmentation#5": {"_target_": "RandAdjustContrastd", "keys": "image", "prob": 0.5, "gamma": [0.4, 2.5]},
 }
+MASKED = ["image", "label", "distance"]
+MAGNIFIED = {
+    "train#augmentation#0": {
+        "_target_": "Compose",
+        "transforms": [
+            {
+                "_target_": "RandZoomd",
+                "keys": MASKED,
+                "prob": 0.7,
+                "min_zoom": 0.5,
+                "max_zoom": 2.0,
+                "keep_size": False,
+                "mode": ["bilinear", "nearest", "bilinear"],
+            },
+            {
+                "_target_": "RandSpatialCropd",
+                "keys": MASKED,
+                "roi_size": "$[2 * side for side in @crop]",
+                "random_size": False,
+            },
+        ],
+    }
+}
 BCE = loss(_target_="torch.nn.BCEWithLogitsLoss")
 LINEAR = {"reading#3": {"_target_": "bundle.transforms.LinearContrastd", "keys": "image"}}
 
@@ -78,6 +101,7 @@ CHANGES: dict[str, Change] = {
     ),
     "linear_contrast": Change("linear contrast instead of adaptive equalisation", LINEAR),
     "stronger_augmentation": Change("contrast, brightness and gamma varied twice as far", STRONGER),
+    "magnified": Change("magnification varied from half to twice", MAGNIFIED),
     "d_by_bound": Change("D divided by k in every image", distance(normalization="bound"), changed=("DDMAC",)),
     "k_10": Change("k = 10", distance(bound=10), changed=("DDMAC",)),
     "k_40": Change("k = 40", distance(bound=40), changed=("DDMAC",)),
