@@ -27,7 +27,7 @@ from bundle.networks import (
     UNetPlusPlus,
     count_parameters,
 )
-from bundle.networks.blocks import pad_to_multiple, upsample
+from bundle.networks.blocks import Head, pad_to_multiple, upsample
 
 torch.set_num_threads(1)
 
@@ -55,6 +55,7 @@ PUBLIC: dict[str, Callable[..., nn.Module]] = {
         in_channels, channels, (*channels, 5), blocks_per_node=1, refine_blocks_per_node=2
     ),
     "no shortcuts": lambda in_channels, channels: DDMAC(in_channels, channels, shortcut_levels=()),
+    "instance normalisation": lambda in_channels, channels: CascadeEnsemble(in_channels, channels, norm="instance"),
 }
 each_staged = pytest.mark.parametrize("make", STAGED.values(), ids=STAGED.keys())
 each = pytest.mark.parametrize("make", PUBLIC.values(), ids=PUBLIC.keys())
@@ -62,12 +63,13 @@ each_cascade = pytest.mark.parametrize("make", [DBAC, DDMAC])
 
 
 def settled(network: nn.Module) -> nn.Module:
-    """The network in evaluation, as if trained: no batch normalisation is the identity."""
+    """The network in evaluation, as if trained: no normalisation is as it was made."""
     torch.manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.1)
     return network.eval()
@@ -183,6 +185,40 @@ def test_residual_block_adds_its_input_and_keeps_the_sign_if_asked():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = 0.0
         torch.testing.assert_close(block(x), torch.tensor(expected)[None, None])
+
+
+@each_staged
+def test_instance_normalisation_sees_one_image_and_no_contrast(make: Callable[..., nn.Module]):
+    """An image's stages do not depend on the others of its batch, nor on its contrast where there is no M."""
+    torch.manual_seed(0)
+    network = make(1, TINY, norm="instance").double().train()
+    assert not list(network.buffers())  # nothing is remembered of the training images
+    given = 100 * image(2, 1, 32, 48).double()  # far above what keeps the division from zero
+    given[1] += 50
+    together, alone, brighter = network(given), network(given[1:]), network(4 * given)
+    for stage, output in together.items():
+        torch.testing.assert_close(output[1:], alone[stage])
+        if len(together) == 1 or stage.endswith(("attention", "distance")):
+            torch.testing.assert_close(brighter[stage], output, rtol=1e-3, atol=1e-3)
+
+
+def test_instance_normalisation_leaves_an_output_its_own_mean_and_spread():
+    """Else an image without a vessel had as many bright outputs as one that is full of them."""
+    torch.manual_seed(0)
+    head = Head(4, 1, "instance")
+    ramp = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8).repeat(1, 4, 1, 1)
+    sparse = torch.zeros(1, 4, 8, 8)
+    sparse[..., 3, 3] = 1.0
+    means = [head(x).mean().item() for x in (ramp, sparse)]
+    spreads = [head(x).std().item() for x in (ramp, sparse)]
+    assert abs(means[0] - means[1]) > 1e-2
+    assert abs(spreads[0] - spreads[1]) > 1e-2
+
+
+@each_staged
+def test_a_norm_of_another_name_is_refused(make: Callable[..., nn.Module]):
+    with pytest.raises(ValueError, match="norm must be 'batch' or 'instance'"):
+        make(1, TINY, norm="layer")
 
 
 def test_upsampling_is_bilinear():
@@ -475,12 +511,12 @@ def test_an_image_is_segmented_alike_alone_and_in_a_batch(make: Callable[..., nn
 
 @each
 def test_memory_format_changes_nothing(make: Callable[..., nn.Module]):
-    network = settled(make(3, TINY))
-    given = image(2, 3, 21, 30)
+    network = settled(make(3, TINY)).double()  # sums in another order differ by rounding
+    given = image(2, 3, 21, 30).double()
     expected = network(given)
     network.to(memory_format=torch.channels_last)
     result = network(given.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result, expected, atol=1e-10, rtol=0)
 
 
 # --- files -------------------------------------------------------------------------------------------------------

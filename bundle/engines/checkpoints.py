@@ -206,7 +206,9 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         )
     checkpoint = _load(path)
     state = checkpoint.get("model", checkpoint)
-    _load_state(network, state, path, "give weights of this network, or the network's own channels in the config")
+    _load_state(
+        network, state, path, "give weights of this network, or the network's own channels and norm in the config"
+    )
     return network
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .blocks import DEFAULT_CHANNELS, check_channels, pad_to_multiple, upsample
+from .blocks import DEFAULT_CHANNELS, check_channels, normalization, pad_to_multiple, upsample
 from .cascades import DBAC
 from .unet_plus_plus import ResidualUNetPlusPlus
 
@@ -36,11 +36,12 @@ class _Baseline(nn.Module):
 
 
 class UNet(_Baseline):
-    """Plain U-Net: two 3×3 convolutions with BN and ReLU at each node, no residuals.
+    """Plain U-Net: two 3×3 convolutions with normalisation and ReLU at each node, no residuals.
 
     Args:
         in_channels: channels of the image.
         channels: width of each level, from highest to lowest resolution.
+        norm: after every convolution, "batch" or "instance".
 
     Shape:
         Image ``[B, in_channels, H, W]``; ``{"mask": logits}`` in training, probability in evaluation, ``[B, 1, H, W]``.
@@ -48,15 +49,15 @@ class UNet(_Baseline):
     Source: Ronneberger et al., https://doi.org/10.1007/978-3-319-24574-4_28.
     """
 
-    def __init__(self, in_channels: int = 1, channels: Sequence[int] = DEFAULT_CHANNELS) -> None:
+    def __init__(self, in_channels: int = 1, channels: Sequence[int] = DEFAULT_CHANNELS, norm: str = "batch") -> None:
         super().__init__()
         channels = check_channels(channels, 1)
         self.stride = 2 ** (len(channels) - 1)
         self.encoder = nn.ModuleList(
-            _double_convolution(i, o) for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
+            _double_convolution(i, o, norm) for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
         )
         self.decoder = nn.ModuleList(
-            _double_convolution(below + skip, skip)
+            _double_convolution(below + skip, skip, norm)
             for below, skip in zip(channels[:0:-1], channels[-2::-1], strict=True)
         )
         self.head = nn.Conv2d(channels[0], 1, 1)
@@ -72,13 +73,13 @@ class UNet(_Baseline):
         return self.head(x)[..., : image.shape[-2], : image.shape[-1]]
 
 
-def _double_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+def _double_convolution(in_channels: int, out_channels: int, norm: str) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
+        normalization(norm, out_channels),
         nn.ReLU(inplace=True),
         nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
+        normalization(norm, out_channels),
         nn.ReLU(inplace=True),
     )
 
@@ -90,16 +91,21 @@ class UNetPlusPlus(_Baseline):
         in_channels: channels of the image.
         channels: width of each level, from highest to lowest resolution.
         blocks_per_node: residual blocks at each node.
+        norm: after every convolution, "batch" or "instance".
 
     Shape:
         Image ``[B, in_channels, H, W]``; ``{"mask": logits}`` in training, probability in evaluation, ``[B, 1, H, W]``.
     """
 
     def __init__(
-        self, in_channels: int = 1, channels: Sequence[int] = DEFAULT_CHANNELS, blocks_per_node: int = 1
+        self,
+        in_channels: int = 1,
+        channels: Sequence[int] = DEFAULT_CHANNELS,
+        blocks_per_node: int = 1,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
-        self.network = ResidualUNetPlusPlus(in_channels, 1, channels, blocks_per_node)
+        self.network = ResidualUNetPlusPlus(in_channels, 1, channels, blocks_per_node, norm=norm)
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
         return self.network(image)
@@ -129,16 +135,17 @@ class DeeperUNetPlusPlus(UNetPlusPlus):
         refine_channels: Sequence[int] | None = None,
         blocks_per_node: int = 1,
         refine_blocks_per_node: int | None = None,
+        norm: str = "batch",
     ) -> None:
         base = tuple(channels if refine_channels is None else refine_channels)
 
         @cache
         def size(further: tuple[int, ...], blocks: int) -> int:
-            return count_parameters(ResidualUNetPlusPlus(in_channels, 1, base + further, blocks))
+            return count_parameters(ResidualUNetPlusPlus(in_channels, 1, base + further, blocks, norm=norm))
 
         with torch.device("meta"):  # counting needs no memory
             aim = count_parameters(
-                DBAC(in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node)
+                DBAC(in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node, norm=norm)
             )
             widths = range(1, 2 * max(base) + 1)
             candidates: list[tuple[tuple[int, ...], int]] = []
@@ -148,4 +155,4 @@ class DeeperUNetPlusPlus(UNetPlusPlus):
                     above = bisect_left(widths, aim, key=lambda width, blocks=blocks: size((width,), blocks))
                     candidates += [((width,), blocks) for width in widths[max(above - 1, 0) : above + 1]]
             further, blocks = min(candidates, key=lambda candidate: abs(size(*candidate) - aim))
-        super().__init__(in_channels, base + further, blocks)
+        super().__init__(in_channels, base + further, blocks, norm)

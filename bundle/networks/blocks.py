@@ -13,6 +13,7 @@ __all__ = [
     "Head",
     "ResidualBlock",
     "check_channels",
+    "normalization",
     "pad_to_multiple",
     "residual_node",
     "upsample",
@@ -21,34 +22,84 @@ __all__ = [
 DEFAULT_CHANNELS = (8, 16, 32, 64, 128)
 
 
-class ResidualBlock(nn.Module):
-    """3×3 convolution, BN, ReLU, 3×3 convolution, BN, plus the input, ReLU.
+class InstanceNorm(nn.GroupNorm):
+    """Instance normalisation with weight and bias, as groups of one channel each.
 
-    The input passes through a 1×1 convolution with BN where the channels differ. Convolutions have no bias, since batch
-    normalisation follows each.
+    Keeps ``channels_last``, which ``nn.InstanceNorm2d`` does not, and takes maps of a single pixel, where an image is
+    as small as the network's stride: what remains of them is the bias.
+
+    Args:
+        channels: of the feature map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
+def normalization(norm: str, channels: int) -> nn.Module:
+    """The layer that follows a convolution.
+
+    Args:
+        norm: "batch" (the paper's) or "instance": every channel by its own mean and deviation over the image, in
+            evaluation as in training, so that the contrast and the brightness of an image matter less.
+        channels: of the feature map.
+
+    Raises:
+        ValueError: another name.
+
+    Source: Ioffe and Szegedy, https://arxiv.org/abs/1502.03167; Ulyanov et al., https://arxiv.org/abs/1607.08022.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "instance":
+        return InstanceNorm(channels)
+    raise ValueError(f"norm must be 'batch' or 'instance', got {norm!r}")
+
+
+class ResidualBlock(nn.Module):
+    """3×3 convolution, normalisation, ReLU, 3×3 convolution, normalisation, plus the input, ReLU.
+
+    The input passes through a 1×1 convolution with normalisation where the channels differ. Convolutions have no bias
+    where a normalisation follows.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
         last_relu: whether the sum is rectified; a head's output is not, since its sign carries meaning.
+        norm: as of :func:`normalization`.
+        last_norm: whether the two that are summed are normalised; else their convolutions have a bias.
 
     Source: He et al., Deep Residual Learning for Image Recognition, https://doi.org/10.1109/CVPR.2016.90, as the paper
     uses it in place of each convolutional layer (section II-B1).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, last_relu: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        last_relu: bool = True,
+        norm: str = "batch",
+        last_norm: bool = True,
+    ) -> None:
         super().__init__()
+
+        def normalized() -> list[nn.Module]:
+            return [normalization(norm, out_channels)] if last_norm else []
+
         self.residual = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
+            normalization(norm, out_channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=not last_norm),
+            *normalized(),
         )
         self.shortcut = (
             nn.Identity()
             if in_channels == out_channels
-            else nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
+            else nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=not last_norm), *normalized())
         )
         self.activation = nn.ReLU(inplace=True) if last_relu else nn.Identity()
 
@@ -56,25 +107,29 @@ class ResidualBlock(nn.Module):
         return self.activation(self.residual(x) + self.shortcut(x))
 
 
-def residual_node(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
+def residual_node(in_channels: int, out_channels: int, blocks: int, norm: str) -> nn.Sequential:
     """One node of an encoder or decoder: ``blocks`` residual blocks, the first of which changes the channels."""
     return nn.Sequential(
-        ResidualBlock(in_channels, out_channels),
-        *(ResidualBlock(out_channels, out_channels) for _ in range(blocks - 1)),
+        ResidualBlock(in_channels, out_channels, norm=norm),
+        *(ResidualBlock(out_channels, out_channels, norm=norm) for _ in range(blocks - 1)),
     )
 
 
 class Head(nn.Sequential):
     """A residual block at the decoder's width, then one to the output channels without its last ReLU.
 
+    An output is not normalised by its own image, which would find vessels in every image, the empty one too.
+
     Args:
         in_channels: channels of the decoder's feature map of highest resolution.
         out_channels: channels of the output, whose values are unbounded.
+        norm: as of :func:`normalization`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: str = "batch") -> None:
         super().__init__(
-            ResidualBlock(in_channels, in_channels), ResidualBlock(in_channels, out_channels, last_relu=False)
+            ResidualBlock(in_channels, in_channels, norm=norm),
+            ResidualBlock(in_channels, out_channels, last_relu=False, norm=norm, last_norm=norm != "instance"),
         )
 
 

@@ -29,6 +29,7 @@ class _Cascade(nn.Module):
         blocks_per_node: int,
         refine_blocks_per_node: int | None,
         shortcut_levels: Sequence[int] | None,
+        norm: str,
     ) -> None:
         super().__init__()
         refine_channels = channels if refine_channels is None else refine_channels
@@ -38,13 +39,14 @@ class _Cascade(nn.Module):
             raise ValueError(
                 f"both decoders have the levels {list(decoder_levels)}, got shortcuts at {list(shortcut_levels)}"
             )
-        self.coarse = ResidualUNet(in_channels, 1, channels, blocks_per_node)
+        self.coarse = ResidualUNet(in_channels, 1, channels, blocks_per_node, norm)
         self.refine = ResidualUNetPlusPlus(
             attended_channels,
             1,
             refine_channels,
             blocks_per_node if refine_blocks_per_node is None else refine_blocks_per_node,
             {level: channels[level] for level in shortcut_levels},
+            norm,
         )
         self.stride = max(self.coarse.stride, self.refine.stride)
 
@@ -69,13 +71,14 @@ class DBAC(_Cascade):
         refine_blocks_per_node: those of the second subnetwork where they differ.
         shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's; the two of
             highest resolution if None.
+        norm: after every convolution, "batch" (the paper's) or "instance".
 
     Shape:
         Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In training, a dictionary of logits
         ``[B, 1, H, W]``: ``attention`` (W) and ``mask``. In evaluation, the probability L, ``[B, 1, H, W]``.
 
     Raises:
-        ValueError: channels, blocks or shortcut levels that make no network.
+        ValueError: channels, blocks, shortcut levels or a norm that make no network.
 
     Source: the paper, section II-B1, equations (1) and (2), Fig. 3.
     """
@@ -88,6 +91,7 @@ class DBAC(_Cascade):
         blocks_per_node: int = 1,
         refine_blocks_per_node: int | None = None,
         shortcut_levels: Sequence[int] | None = None,
+        norm: str = "batch",
     ) -> None:
         super().__init__(
             in_channels,
@@ -97,6 +101,7 @@ class DBAC(_Cascade):
             blocks_per_node,
             refine_blocks_per_node,
             shortcut_levels,
+            norm,
         )
 
     def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -126,14 +131,15 @@ class DDMAC(_Cascade):
         refine_blocks_per_node: those of the second subnetwork where they differ.
         shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's; the two of
             highest resolution if None.
+        norm: after every convolution, "batch" (the paper's) or "instance".
 
     Shape:
         Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In training, a dictionary of unbounded
         ``[B, 1, H, W]``: ``distance`` (Q) and the logits ``mask``. In evaluation, the probability N, ``[B, 1, H, W]``.
 
     Raises:
-        ValueError: an image that has neither one nor three channels; channels, blocks or shortcut levels that make no
-            network.
+        ValueError: an image that has neither one nor three channels; channels, blocks, shortcut levels or a norm that
+            make no network.
 
     Source: the paper, section II-B2, equations (3) to (8), Fig. 4.
     """
@@ -146,15 +152,16 @@ class DDMAC(_Cascade):
         blocks_per_node: int = 1,
         refine_blocks_per_node: int | None = None,
         shortcut_levels: Sequence[int] | None = None,
+        norm: str = "batch",
     ) -> None:
         if in_channels not in (1, 3):
             raise ValueError(
                 f"W' = W × I (7) has three channels, so the image must have one or three, got {in_channels}"
             )
         super().__init__(
-            in_channels, 4, channels, refine_channels, blocks_per_node, refine_blocks_per_node, shortcut_levels
+            in_channels, 4, channels, refine_channels, blocks_per_node, refine_blocks_per_node, shortcut_levels, norm
         )
-        self.attention = Head(channels[0], 3)
+        self.attention = Head(channels[0], 3, norm)
 
     def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Outputs of both subnetworks: ``distance`` (Q) and the logits ``mask``."""

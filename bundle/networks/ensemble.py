@@ -31,6 +31,7 @@ class CascadeEnsemble(nn.Module):
         dbac_scale: factor by which the image is resampled for DBAC, 2 in the paper's best row.
         ddmac_scale: the same for DDMAC.
         fusion: "average" (9) or "maximum" (10).
+        norm: after every convolution, "batch" (the paper's) or "instance".
 
     Shape:
         Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In evaluation, the probability S,
@@ -54,6 +55,7 @@ class CascadeEnsemble(nn.Module):
         dbac_scale: float = 2.0,
         ddmac_scale: float = 1.0,
         fusion: str = "average",
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         if fusion not in ("average", "maximum"):
@@ -61,8 +63,8 @@ class CascadeEnsemble(nn.Module):
         if min(dbac_scale, ddmac_scale) <= 0:
             raise ValueError(f"scales must be positive, got {dbac_scale} and {ddmac_scale}")
         options = (in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node, shortcut_levels)
-        self.dbac = DBAC(*options)
-        self.ddmac = DDMAC(*options)
+        self.dbac = DBAC(*options, norm)
+        self.ddmac = DDMAC(*options, norm)
         self.dbac_scale = float(dbac_scale)
         self.ddmac_scale = float(ddmac_scale)
         self.fusion = fusion

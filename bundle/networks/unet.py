@@ -26,7 +26,7 @@ class ResidualUNet(nn.Module):
         ``[B, in_channels, H, W]`` of any H and W to unbounded ``[B, out_channels, H, W]``.
 
     Raises:
-        ValueError: fewer than two levels, or a node without blocks.
+        ValueError: fewer than two levels, a node without blocks, or a norm of another name.
 
     Source: Ronneberger et al., https://doi.org/10.1007/978-3-319-24574-4_28, with residual blocks as in the paper,
     section II-B1.
@@ -38,19 +38,21 @@ class ResidualUNet(nn.Module):
         out_channels: int = 1,
         channels: Sequence[int] = DEFAULT_CHANNELS,
         blocks_per_node: int = 1,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         channels = check_channels(channels, blocks_per_node)
         self.stride = 2 ** (len(channels) - 1)
         self.encoder = nn.ModuleList(
-            residual_node(i, o, blocks_per_node) for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
+            residual_node(i, o, blocks_per_node, norm)
+            for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
         )
         # from the lowest resolution upwards, the order in which forward takes them
         self.decoder = nn.ModuleList(
-            residual_node(below + skip, skip, blocks_per_node)
+            residual_node(below + skip, skip, blocks_per_node, norm)
             for below, skip in zip(channels[:0:-1], channels[-2::-1], strict=True)
         )
-        self.head = Head(channels[0], out_channels)
+        self.head = Head(channels[0], out_channels, norm)
 
     def decode(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Feature maps of the decoder.

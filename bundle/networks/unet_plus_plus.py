@@ -26,12 +26,14 @@ class ResidualUNetPlusPlus(nn.Module):
         blocks_per_node: residual blocks at each node.
         shortcut_channels: for some levels, the channels of a feature map from another network, concatenated to the
             input of that level's last node (the paper's shortcut connections). The lowest level has no decoder.
+        norm: after every convolution, "batch" (the paper's) or "instance".
 
     Shape:
         ``[B, in_channels, H, W]`` of any H and W to unbounded ``[B, out_channels, H, W]``.
 
     Raises:
-        ValueError: fewer than two levels, a node without blocks, or a shortcut to a level without decoder.
+        ValueError: fewer than two levels, a node without blocks, a shortcut to a level without decoder, or a norm of
+            another name.
 
     Source: Zhou et al., https://doi.org/10.1109/TMI.2019.2959609, with residual blocks as in the paper, section II-B1,
     and without deep supervision, which the paper does not use.
@@ -44,6 +46,7 @@ class ResidualUNetPlusPlus(nn.Module):
         channels: Sequence[int] = DEFAULT_CHANNELS,
         blocks_per_node: int = 1,
         shortcut_channels: dict[int, int] | None = None,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         channels = check_channels(channels, blocks_per_node)
@@ -54,7 +57,8 @@ class ResidualUNetPlusPlus(nn.Module):
         self.stride = 2**last
         self.takes_shortcut = [level in shortcut_channels for level in range(last)]
         self.encoder = nn.ModuleList(
-            residual_node(i, o, blocks_per_node) for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
+            residual_node(i, o, blocks_per_node, norm)
+            for i, o in zip((in_channels, *channels[:-1]), channels, strict=True)
         )
         self.columns = nn.ModuleList(
             nn.ModuleList(
@@ -64,12 +68,13 @@ class ResidualUNetPlusPlus(nn.Module):
                     + (shortcut_channels.get(level, 0) if level + column == last else 0),
                     channels[level],
                     blocks_per_node,
+                    norm,
                 )
                 for level in range(last + 1 - column)
             )
             for column in range(1, last + 1)
         )
-        self.head = Head(channels[0], out_channels)
+        self.head = Head(channels[0], out_channels, norm)
 
     def refine(self, x: torch.Tensor, shortcuts: list[torch.Tensor]) -> torch.Tensor:
         """Feature map of the last node, X(0, depth - 1).
