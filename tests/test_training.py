@@ -29,7 +29,7 @@ from monai.utils import set_determinism
 from scipy.ndimage import gaussian_filter
 
 from bundle.data import CropSampler
-from bundle.engines import CascadeTargets, WeightAverage, averaged_network
+from bundle.engines import CascadeTargets, NormStatistics, WeightAverage, averaged_network, take_statistics
 from bundle.errors import InputError, input_error
 from bundle.io import open_image
 from bundle.metrics import score
@@ -220,6 +220,7 @@ def runs(tmp_path_factory, dataset):
         ),
         lambda: train(output_dir=out / "workers", num_workers=2, **data),
         lambda: train(output_dir=out / "seed", seed=1, **data),
+        lambda: train(output_dir=out / "running averages", norm_crops=0, **data),
         lambda: train(output_dir=out / "averaged", network_def=DBAC, averaging=0.8, **data),
         lambda: train_killed(
             out / "averaged killed", [while_last_is_written()], network_def=DBAC, averaging=0.8, **data
@@ -291,6 +292,47 @@ def test_weights_are_averaged_after_every_step():
 def test_a_share_that_makes_no_average_is_refused(share: float | str):
     with pytest.raises(InputError, match="averaging"):
         averaged_network(torch.nn.Linear(1, 1), share, "cpu")
+
+
+def test_statistics_of_normalisation_are_those_of_all_batches_together():
+    """Of batches with other means: not of the last one, not a running average, and no memory of earlier ones."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2, affine=False)).eval()
+    batches = [torch.randn(4, 2, 8, 8) * deviation + mean for deviation, mean in ((3, 1), (1, -2), (0.5, 0))]
+    together = torch.cat(batches)
+    for _ in range(2):
+        take_statistics(network, batches)
+        torch.testing.assert_close(network[0].running_mean, together.mean((0, 2, 3)))
+        torch.testing.assert_close(network[0].running_var, together.var((0, 2, 3), correction=0))
+        # each batch comes normalised by itself to the second
+        torch.testing.assert_close(network[1].running_mean, torch.zeros(2), atol=1e-5, rtol=0)
+        torch.testing.assert_close(network[1].running_var, torch.ones(2), atol=1e-4, rtol=0)
+    assert not network.training and torch.equal(network[0].weight, torch.ones(2))
+
+
+def test_statistics_are_taken_of_crops_as_they_are(dataset, tmp_path):
+    """Every crop is a piece of a training image, each image gives its share, and the next epoch's are the same."""
+    run = workflow(dataset_dir=str(dataset), output_dir=str(tmp_path))
+    crops = run.parser.get_parsed_content("train#dataset")
+    taken = NormStatistics(torch.nn.Identity(), crops, (20, 60), crops=6, batch_size=4)
+    first, second = (list(taken.batches()) for _ in range(2))
+    assert [tuple(batch.shape) for batch in first] == [(4, 1, 20, 48), (2, 1, 20, 48)]  # of images of 52 × 48
+    assert all(map(torch.equal, first, second))
+    images = [item["image"].as_tensor() for item in crops.unaugmented()]
+    for number, crop in enumerate(torch.cat(first)):
+        pieces = images[number % 4].unfold(1, 20, 1).unfold(2, 48, 1)
+        assert (pieces == crop[:, None, None]).all((-1, -2)).any(), number
+
+
+def test_statistics_change_no_weight(runs):
+    """Training goes by each step's own; what is saved and validated differs."""
+    taken, running = (load(runs / name / "checkpoints" / "last.pt") for name in ("ensemble", "running averages"))
+    for name, value in taken["model"].items():
+        if "running" not in name:
+            assert torch.equal(value, running["model"][name]), name
+    assert same(taken["optimizer"], running["optimizer"])
+    means = [name for name in taken["model"] if name.endswith("running_mean")]
+    assert means and not any(torch.equal(taken["model"][name], running["model"][name]) for name in means)
 
 
 def test_epochs_that_are_not_validated_have_no_scores(runs):

@@ -41,6 +41,10 @@ class CropDataset(CacheDataset):
     def __len__(self) -> int:
         return len(self.data) * self.crops_per_image
 
+    def unaugmented(self) -> Sequence[dict]:
+        """The images as they are before the first random transform, one of each."""
+        return self._cache
+
     def __getitem__(self, number: int) -> dict:
         seed = np.random.SeedSequence([self.seed, number]).generate_state(1)[0]
         self.transform.set_random_state(seed=int(seed))

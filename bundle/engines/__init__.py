@@ -14,10 +14,12 @@ from .logs import EpochLog
 from .reconciling import ReconcilingSegmenter
 from .scores import VesselDice, VesselScores
 from .stacks import SegmentedStack, StackSegmenter
+from .statistics import NormStatistics, take_statistics
 
 __all__ = [
     "CascadeTargets",
     "EpochLog",
+    "NormStatistics",
     "PublishedWeights",
     "ReconcilingSegmenter",
     "ResumableCheckpoint",
@@ -40,5 +42,6 @@ __all__ = [
     "mask_of_stages",
     "new_run",
     "show_input_errors",
+    "take_statistics",
     "unfinished",
 ]
