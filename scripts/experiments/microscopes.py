@@ -18,23 +18,30 @@ from . import tables
 from .datasets import SLICES, stack_files
 from .parts import Part, Places, Row
 from .predictions import SHIPPED, config, shipped
+from .recipe import LINEAR
 from .trainings import Training, made
 
 NAME = "microscopes"
 MODES = ("fused", "slices")
 SCALES = ("0.5", "1", "2", "auto")
 SLICE_STEPS = 100
+# cascades of the tables, fine-tuned, seed 0; several are averaged
+TABLES = {
+    "unet": ("U-Net of the tables", ("UNet",)),
+    "tables": ("ensemble of the tables", ("DBAC", "DDMAC")),
+    "instance": ("ensemble of the tables, instance normalisation", ("DBAC_in", "DDMAC_in")),
+}
 Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 def parts() -> list[Part]:
-    """The shipped ensemble at several scales, its cascades, the tables' plain U-Net; each stack after one slice."""
+    """The shipped ensemble at several scales, its cascades, networks of the tables; each stack after one slice."""
     made = []
     for mode in MODES:
         made += [Part(NAME, f"{mode}-ensemble-{s}", 0, partial(stacks, mode=mode, scale=s)) for s in SCALES]
         made += [
             Part(NAME, f"{mode}-{name}-1", 0, partial(stacks, mode=mode, scale="1", name=name))
-            for name in ("dbac", "ddmac", "unet")
+            for name in ("dbac", "ddmac", *TABLES)
         ]
     for stack in SLICES:
         made += [Part(NAME, f"one_slice-{stack}", 0, partial(after_one_slice, stack=stack))]
@@ -46,15 +53,17 @@ def label(row: str) -> tuple[str, str, str]:
     mode, network, *scale = row.split("-")
     if mode == "one_slice":
         return "slices", f"ensemble, fine-tuned on one slice of {network}", "1"
-    called = {"unet": "U-Net of the tables", "ensemble": "ensemble", "dbac": "DBAC", "ddmac": "DDMAC"}
+    called = {"ensemble": "ensemble", "dbac": "DBAC", "ddmac": "DDMAC"}
+    called |= {name: words for name, (words, _) in TABLES.items()}
     return mode, called[network], scale[0]
 
 
 def network_of(name: str, places: Places) -> Network:
-    """The shipped ensemble, one of its cascades, or the plain U-Net of the tables, seed 0."""
-    if name == "unet":
-        training = tables.training("UNet", "fine_tuned", 0)
-        return load_weights(made(training.network), training.weights(places)).eval()
+    """The shipped ensemble, one of its cascades, or the mean of networks of the tables."""
+    if name in TABLES:
+        trainings = [tables.training(network, "fine_tuned", 0) for network in TABLES[name][1]]
+        networks = [load_weights(made(each.network), each.weights(places)).eval() for each in trainings]
+        return lambda x: torch.stack([network(x) for network in networks]).mean(0)
     ensemble = shipped()
     if name == "ensemble":
         return ensemble
@@ -92,7 +101,7 @@ def segmented(volume: torch.Tensor, truth: np.ndarray, network: Network, mode: s
 def after_one_slice(places: Places, stack: str) -> list[Row]:
     """Scores of the slices of one stack that were not trained on, before and after fine-tuning on its middle one."""
     definition = config()["network_def"]
-    options = {"overrides": {"weights": str(SHIPPED)}, "steps": SLICE_STEPS}
+    options = {"overrides": {"weights": str(SHIPPED)} | LINEAR, "steps": SLICE_STEPS}  # slices are not equalised
     training = Training(f"slice-{stack}", definition, f"slice-{stack}", **options)
     tuned = load_weights(made(definition), training.weights(places)).eval()
     image, label = next(files for name, *files in stack_files(places.data("vesselnn")) if name == stack)

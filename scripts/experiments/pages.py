@@ -37,7 +37,9 @@ def command(experiment: str, row: str) -> str:
     """What makes a row that was not run."""
     folders = {"microscopes": ["vesselnn"], "retina_sets": ["retina"]}.get(experiment, ["vessmap"])
     folders += ["retina"] * ("retina" in row and experiment != "retina_sets")
-    folders += ["vesselnn"] * row.endswith("-vesselnn") + ["vessmap"] * row.endswith("unet-1")
+    folders += ["vesselnn"] * row.endswith("-vesselnn") + ["vessmap"] * row.endswith(
+        ("unet-1", "tables-1", "instance-1")
+    )
     options = " ".join(f"--{folder} DIR" for folder in folders) + " --nnunet BIN" * (experiment == "field")
     return f"`python -m scripts.experiments {experiment} {options} --rows {row}`"
 
@@ -147,6 +149,10 @@ def main_paired() -> str:
     claims += [("DBAC+DDMAC-average", "DBAC+DDMAC-maximum"), ("DBAC+DDMAC-average", "UNetPlusPlus")]
     claims += [("DBAC+DDMAC-average", "DeeperUNetPlusPlus"), (best, "DBAC+DDMAC-average"), (best, "DBAC_x2")]
     claims += [("DBAC_x2", "DBAC"), ("DDMAC_x2", "DDMAC")]
+    instance = "DBAC_in+DDMAC_in-average"
+    claims += [(f"{name}_in", name) for name in ("UNet", "UNetPlusPlus", "DBAC", "DDMAC")]
+    claims += [(instance, "DBAC+DDMAC-average")]
+    claims += [(instance, name) for name in ("UNet_in", "UNetPlusPlus_in", "MonaiUNetPlusPlus")]
     lines = []
     for ours, theirs in claims:
         pair = [rows[f"{name}-fine_tuned"] for name in (ours, theirs)]
@@ -234,11 +240,17 @@ def disagreement() -> str:
 
 
 def summarized(
-    experiment: str, label: Callable[[str], Sequence[str]], heads: Sequence[str], names: Sequence[str] = MEASURES
+    experiment: str,
+    label: Callable[[str], Sequence[str]],
+    heads: Sequence[str],
+    names: Sequence[str] = MEASURES,
+    rows: Sequence[str] | None = None,
 ) -> str:
-    """A row of means for each row of an experiment whose result files hold images."""
+    """A row of means for each row of an experiment, or for some, whose result files hold images."""
     lines = []
     for row, parts in done(experiment).items():
+        if rows is not None and row not in rows:
+            continue
         if not parts:
             lines.append([*label(row), NOT_RUN, command(experiment, row), *[""] * (len(names) - 2)])
             continue
@@ -247,6 +259,32 @@ def summarized(
         cells += [spread([mean[name].mean for mean in means], 1) for name in names if name in COUNTS]
         lines.append([*label(row), *cells])
     return markdown([*heads, *("Dice", "clDice", "Sens.", "Prec.", "Δβ0", "Δβ1")[: len(names)]], lines)
+
+
+def microscopes_table() -> str:
+    """The stacks as the weights found them; those of one slice have a table of their own."""
+    without = [row for row in done(microscopes.NAME) if not row.startswith("one_slice-")]
+    return summarized(microscopes.NAME, microscopes.label, ["Stack", "Network", "Scale"], rows=without)
+
+
+def one_slice() -> str:
+    """What fine-tuning on the middle slice did to the others of the stack."""
+    lines = []
+    for row, parts in done(microscopes.NAME).items():
+        if not row.startswith("one_slice-"):
+            continue
+        stack = row.removeprefix("one_slice-")
+        if not parts:
+            lines.append([stack, NOT_RUN, command(microscopes.NAME, row), *[""] * 5])
+            continue
+        times = {}
+        for time in ("before", "after"):
+            rows = [each for each in scores(parts[0]) if str(each["image"]).startswith(time)]
+            times[time] = summarize(rows)
+        cells = [f"{100 * times[time][name].mean:.1f}" for name in MEASURES[:4] for time in times]
+        lines.append([stack, *cells])
+    heads = [f"{head}, {time}" for head in ("Dice", "clDice", "Sens.", "Prec.") for time in ("before", "after")]
+    return markdown(["Stack", *heads], lines)
 
 
 def binarization() -> str:
@@ -296,7 +334,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "binarization": binarization,
     "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),
-    "microscopes": lambda: summarized("microscopes", microscopes.label, ["Stack", "Network", "Scale"]),
+    "microscopes": microscopes_table,
+    "one_slice": one_slice,
     "field": lambda: summarized("field", field.label, ["Method", "Images"]),
     "retina_sets": lambda: summarized("retina_sets", lambda row: row.split("-"), ["Network", "Set"], RETINA),
 }

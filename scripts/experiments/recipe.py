@@ -66,6 +66,7 @@ MAGNIFIED = {
         ],
     }
 }
+INSTANCE = ("DBAC_in", "DDMAC_in")
 BCE = loss(_target_="torch.nn.BCEWithLogitsLoss")
 LINEAR = {"reading#3": {"_target_": "bundle.transforms.LinearContrastd", "keys": "image"}}
 
@@ -85,13 +86,13 @@ class Change:
     called: str
     overrides: dict = field(default_factory=dict)
     cascades: tuple[str, str] = ("DBAC", "DDMAC")
-    changed: tuple[str, ...] = ("DBAC", "DDMAC", "DBAC_x2", "DDMAC_x2")
+    changed: tuple[str, ...] = ("DBAC", "DDMAC", "DBAC_in", "DDMAC_in")
     steps: int = STEPS
     channels: tuple[int, ...] = tuple(tables.CHANNELS)
 
 
 CHANGES: dict[str, Change] = {
-    "default": Change("configs/train.yaml: AdamW, one cycle, cross-entropy and Dice"),
+    "default": Change("AdamW, one cycle, cross-entropy and Dice, batch normalisation"),
     "paper": Change("the paper's: SGD, cross-entropy alone", SGD | BCE),
     "cross_entropy": Change("cross-entropy alone", BCE),
     "sgd": Change("SGD, momentum 0.9, polynomial decay from 0.01", SGD),
@@ -101,11 +102,16 @@ CHANGES: dict[str, Change] = {
     ),
     "linear_contrast": Change("linear contrast instead of adaptive equalisation", LINEAR),
     "stronger_augmentation": Change("contrast, brightness and gamma varied twice as far", STRONGER),
-    "magnified": Change("magnification varied from half to twice", MAGNIFIED),
     "d_by_bound": Change("D divided by k in every image", distance(normalization="bound"), changed=("DDMAC",)),
     "k_10": Change("k = 10", distance(bound=10), changed=("DDMAC",)),
     "k_40": Change("k = 40", distance(bound=40), changed=("DDMAC",)),
+    "running_averages": Change("batch normalisation with running averages", {"norm_crops": 0}),
     "averaging": Change("weights averaged over some thirty steps", {"averaging": 0.97}),
+    "instance": Change("instance normalisation, on phantoms too", cascades=INSTANCE),
+    "instance_cldice": Change(
+        "the same, and soft clDice", loss(_target_="bundle.losses.BCEDiceLoss", centerline="cldice"), INSTANCE
+    ),
+    "instance_magnified": Change("the same, magnification varied from half to twice", MAGNIFIED, INSTANCE),
     "dbac_x2": Change("DBAC at scale 2", cascades=("DBAC_x2", "DDMAC")),
     "twice_as_long": Change("twice the steps", steps=2 * STEPS),
     "twice_as_wide": Change("16…256 channels", channels=(16, 32, 64, 128, 256)),
@@ -123,7 +129,7 @@ def training(cascade: str, name: str) -> Training:
     All go on from the tables' training on phantoms, for which a change of width needs one of its own.
     """
     change = CHANGES[name]
-    if name in ("default", "dbac_x2") or cascade not in change.changed:
+    if name in ("default", "dbac_x2", "instance") or cascade not in change.changed:
         return tables.training(cascade, "fine_tuned", 0)
     tuned = replace(tables.training(cascade, "fine_tuned", 0), name=f"recipe_{name}-{cascade}", steps=change.steps)
     if change.channels == tuple(tables.CHANNELS):

@@ -24,8 +24,9 @@ ENSEMBLE = {
 }
 UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
 UNET_PLUS_PLUS = {"_target_": "bundle.networks.UNetPlusPlus", "channels": [8, 16, 32, 64, 128]}
-RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None}  # as configs/train.yaml has it
-LONGER = {"schedule": (10, 8), "crop": 160, "overrides": {"averaging": 0.98}}
+RUNNING = {"norm_crops": 0}  # statistics of batch normalisation as they were when the weights were made
+RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None, "overrides": RUNNING}
+LONGER = {"schedule": (10, 8), "crop": 160, "overrides": RUNNING | {"averaging": 0.98}}
 
 
 def stages(name: str, network: dict) -> tuple[Training, Training, Training]:

@@ -39,8 +39,16 @@ NETWORKS: dict[str, tuple[str, dict, int]] = {
         {"_target_": "scripts.experiments.monai_unet_plus_plus.MonaiUNetPlusPlus", "channels": CHANNELS},
         CROP,
     ),
+    **{
+        f"{name}_in": (
+            f"{called}, instance normalisation",
+            {"_target_": f"bundle.networks.{name}", "channels": CHANNELS, "norm": "instance"},
+            CROP,
+        )
+        for name, called in {"UNet": "U-Net", "UNetPlusPlus": "U-Net++", "DBAC": "DBAC", "DDMAC": "DDMAC"}.items()
+    },
 }
-ENSEMBLES = (("DBAC", "DDMAC"), ("DBAC_x2", "DDMAC"), ("DBAC_x2", "DDMAC_x2"))
+ENSEMBLES = (("DBAC", "DDMAC"), ("DBAC_x2", "DDMAC"), ("DBAC_x2", "DDMAC_x2"), ("DBAC_in", "DDMAC_in"))
 FUSIONS = ("average", "maximum")
 # what the weights have seen: source domain only, or VessMAP after it
 STATES = {"phantoms": "phantoms", "fine_tuned": "phantoms, then VessMAP"}
