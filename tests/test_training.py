@@ -324,6 +324,12 @@ def test_statistics_are_taken_of_crops_as_they_are(dataset, tmp_path):
         assert (pieces == crop[:, None, None]).all((-1, -2)).any(), number
 
 
+@pytest.mark.parametrize("crops", [-3, 2.5, "abc"])
+def test_a_number_of_crops_that_is_none_is_refused_before_training(crops: object):
+    with pytest.raises(InputError, match="norm_crops"):
+        NormStatistics(torch.nn.Identity(), [], (32, 32), crops)
+
+
 def test_statistics_change_no_weight(runs):
     """Training goes by each step's own; what is saved and validated differs."""
     taken, running = (load(runs / name / "checkpoints" / "last.pt") for name in ("ensemble", "running averages"))

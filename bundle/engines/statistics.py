@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..data import CropDataset
+from ..errors import InputError
 
 __all__ = ["NormStatistics", "take_statistics"]
 
@@ -33,6 +34,9 @@ class NormStatistics:
         seed: of their places, which are the same after every epoch.
         device: of the network.
 
+    Raises:
+        InputError: ``crops`` is no whole number above 0.
+
     Source: Wu and Johnson, Rethinking "Batch" in BatchNorm, https://arxiv.org/abs/2105.07576, section 3.
     """
 
@@ -46,6 +50,10 @@ class NormStatistics:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
+        if not isinstance(crops, int) or crops < 1:
+            raise InputError(
+                None, f"norm_crops {crops} is no number of crops", "give 0 for none, or a whole number such as 32"
+            )
         self.network = network
         self.dataset = dataset
         self.crop = crop
