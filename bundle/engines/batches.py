@@ -26,7 +26,7 @@ class CascadeTargets(PrepareBatch):
         image, *targets = (
             batchdata[key].as_tensor().to(device, non_blocking=non_blocking) for key in ("image", "label", "distance")
         )
-        return image.contiguous(memory_format=torch.channels_last), torch.cat(targets, 1)
+        return image, torch.cat(targets, 1)
 
 
 def mask_of_stages(stages: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -21,6 +21,7 @@ from .contrast import (
 )
 from .focus import FuseFocus, FuseFocusd
 from .labels import BinaryLabel, BinaryLabeld
+from .margins import RandMargind
 from .orientation import RestoreAffine, RestoreAffined
 from .targets import DilatedProbabilityMap, DilatedProbabilityMapd
 
@@ -41,6 +42,7 @@ __all__ = [
     "HysteresisThresholdd",
     "LinearContrast",
     "LinearContrastd",
+    "RandMargind",
     "RemoveFragments",
     "RemoveFragmentsd",
     "RestoreAffine",

@@ -106,11 +106,17 @@ def difference(ours: list[Row], theirs: list[Row]) -> list[str]:
 def release_minutes() -> str:
     """Minutes of the trainings."""
     lines = []
-    for called, trainings in (("ensemble", release.TRAININGS), *release.BASELINES.values()):
-        for data, training in trainings.items():
-            path = RESULTS / "trainings" / f"{training.name}.seed0.csv"
-            facts = read_rows(path)[0] if path.exists() else None
-            cells = [f"{facts['steps']:.0f}", f"{facts['minutes']:.0f}"] if facts else [NOT_RUN, ""]
+    baselines = [
+        (called, {data: (each,) for data, each in trainings.items()})
+        for called, trainings in release.BASELINES.values()
+    ]
+    for called, trainings in (("ensemble", release.TRAININGS), *baselines):
+        for data, parts in trainings.items():
+            paths = [RESULTS / "trainings" / f"{training.name}.seed0.csv" for training in parts]
+            facts = [read_rows(path)[0] for path in paths if path.exists()]
+            cells = [NOT_RUN, ""]
+            if len(facts) == len(paths):
+                cells = [f"{facts[0]['steps']:.0f}", " + ".join(f"{each['minutes']:.0f}" for each in facts)]
             lines.append([called, release.DATA[data], *cells])
     return markdown(["Network", "Trained on", "Steps of the last part", "Its minutes"], lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +11,7 @@ import torch
 from bundle.engines import load_weights
 
 from .parts import Part, Places, Row
-from .predictions import config, labelled, probabilities, scored
+from .predictions import labelled, probabilities, scored
 from .trainings import Training, made
 
 NAME = "release"
@@ -26,19 +26,27 @@ UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
 UNET_PLUS_PLUS = {"_target_": "bundle.networks.UNetPlusPlus", "channels": [8, 16, 32, 64, 128]}
 RUNNING = {"norm_crops": 0}  # statistics of batch normalisation as they were when the weights were made
 RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None, "overrides": RUNNING}
+INSTANCE = {"overrides": RUNNING | {"margins": 0.08}}  # which networks of instance normalisation have to be shown
 LONGER = {"schedule": (10, 8), "crop": 160, "overrides": RUNNING | {"averaging": 0.98}}
 
 
-def stages(name: str, network: dict) -> tuple[Training, Training, Training]:
+def stages(name: str, network: dict, recipe: dict = RECIPE) -> tuple[Training, Training, Training]:
     """On phantoms, then on VessMAP, then on VessMAP once more and for longer, with the weights averaged."""
-    phantoms = Training(f"{name}_phantoms", network, "phantoms", **RECIPE | {"schedule": (17, 3)})
-    fine_tuned = Training(f"{name}_fine_tuned", network, "vessmap", replace(phantoms, checkpoint="last"), **RECIPE)
-    return phantoms, fine_tuned, Training(f"{name}_longer", network, "vessmap", fine_tuned, **RECIPE | LONGER)
+    phantoms = Training(f"{name}_phantoms", network, "phantoms", **recipe | {"schedule": (17, 3)})
+    fine_tuned = Training(f"{name}_fine_tuned", network, "vessmap", replace(phantoms, checkpoint="last"), **recipe)
+    return phantoms, fine_tuned, Training(f"{name}_longer", network, "vessmap", fine_tuned, **recipe | LONGER)
+
+
+def instance_stages(name: str) -> tuple[Training, Training]:
+    """On phantoms, then on VessMAP, with instance normalisation; a cascade alone, for a core of its own."""
+    network = {"_target_": f"bundle.networks.{name}", "channels": UNET["channels"], "norm": "instance"}
+    return stages(f"release_{name}_in", network, RECIPE | INSTANCE)[:2]
 
 
 PHANTOMS, SHIPPED, LONGEST = stages("release", ENSEMBLE)
 _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 _, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
+INSTANCE_PHANTOMS, INSTANCE_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
@@ -48,11 +56,32 @@ DATA = {
     "fine_tuned": "phantoms, then VessMAP",
     "longer": "phantoms, then VessMAP, longer",
     "phantoms": "phantoms",
+    "instance": "phantoms, then VessMAP; instance normalisation",
+    "instance_phantoms": "phantoms; instance normalisation",
 }
-TRAININGS = {"scratch": SCRATCH, "fine_tuned": SHIPPED, "longer": LONGEST, "phantoms": PHANTOMS}
+# of the ensemble, or of DBAC and of DDMAC
+TRAININGS: dict[str, tuple[Training, ...]] = {
+    "scratch": (SCRATCH,),
+    "fine_tuned": (SHIPPED,),
+    "longer": (LONGEST,),
+    "phantoms": (PHANTOMS,),
+    "instance": INSTANCE_FINE_TUNED,
+    "instance_phantoms": INSTANCE_PHANTOMS,
+}
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
-    "unet": ("U-Net", {"scratch": PLAIN, "fine_tuned": PLAIN_FINE_TUNED, "longer": PLAIN_LONGEST}),
-    "unet_plus_plus": ("U-Net++", {"scratch": PLUS, "fine_tuned": PLUS_FINE_TUNED}),
+    "unet": (
+        "U-Net",
+        {
+            "scratch": PLAIN,
+            "fine_tuned": PLAIN_FINE_TUNED,
+            "longer": PLAIN_LONGEST,
+            "instance": instance_stages("UNet")[1],
+        },
+    ),
+    "unet_plus_plus": (
+        "U-Net++",
+        {"scratch": PLUS, "fine_tuned": PLUS_FINE_TUNED, "instance": instance_stages("UNetPlusPlus")[1]},
+    ),
 }
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {
@@ -89,10 +118,18 @@ def baseline(places: Places, training: Training) -> list[Row]:
     return scored(probabilities(network, items), items)
 
 
+def probability_of_both(places: Places, data: str) -> Callable[[torch.Tensor], Sequence[torch.Tensor]]:
+    """What both cascades say of an image, trained together or each by itself."""
+    trainings = TRAININGS[data]
+    networks = [load_weights(made(each.network), each.weights(places)).eval() for each in trainings]
+    if len(networks) == 1:
+        return networks[0].probabilities
+    return lambda image: [network(image) for network in networks]
+
+
 @torch.inference_mode()
 def one(places: Places, method: str, data: str) -> list[Row]:
     """Scores of a cascade of an ensemble, or of a fusion, on the test split."""
     items = labelled(places.data("vessmap").resolve(), "test")
-    network = config().get_parsed_content("network_def", instantiate=True)
-    network = load_weights(network, TRAININGS[data].weights(places)).eval()
-    return scored(probabilities(lambda x: METHODS[method][1](*network.probabilities(x)), items), items)
+    both = probability_of_both(places, data)
+    return scored(probabilities(lambda x: METHODS[method][1](*both(x)), items), items)
