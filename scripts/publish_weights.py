@@ -1,6 +1,7 @@
-"""Put a checkpoint's weights into models/model.pt, in half precision.
+"""Put the weights of a checkpoint, or of one for each cascade, into models/model.pt, in half precision.
 
-    python scripts/publish_weights.py CHECKPOINT [--output models/model.pt]
+    python scripts/publish_weights.py ENSEMBLE [--output models/model.pt]
+    python scripts/publish_weights.py DBAC DDMAC [--output models/model.pt]
 
 A training never writes there by itself. The weights must fit the network of configs/inference.json, and what they give
 in half precision is compared with what they gave.
@@ -24,12 +25,17 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     """Publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="the ensemble's, or DBAC's and DDMAC's")
     parser.add_argument("--output", type=Path, default=ROOT / "models" / "model.pt")
     arguments = parser.parse_args()
     config = ConfigParser()
     config.read_config(ROOT / "configs" / "inference.json")
-    network = load_weights(config.get_parsed_content("network_def"), arguments.checkpoint).eval()
+    network = config.get_parsed_content("network_def").eval()
+    if len(arguments.checkpoints) > 2:
+        parser.error("give the ensemble's checkpoint, or DBAC's and DDMAC's")
+    parts = [network] if len(arguments.checkpoints) == 1 else [network.dbac, network.ddmac]
+    for part, checkpoint in zip(parts, arguments.checkpoints, strict=True):
+        load_weights(part, checkpoint)
     image = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
     before = network(image)
     state = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}

@@ -19,6 +19,7 @@ from bundle.transforms import (
     FuseFocus,
     HysteresisThreshold,
     LinearContrast,
+    RandMargind,
     RemoveFragments,
 )
 
@@ -158,3 +159,38 @@ def test_every_transform_tells_its_backend_and_has_a_twin():
     assert set(names) == {type(t).__name__ for t in ALL} | other
     for name in names:
         assert getattr(transforms, name).backend and getattr(transforms, name + "d").backend
+
+
+def test_a_margin_is_one_grey_of_the_image_and_holds_no_vessel_and_the_rest_stays():
+    rng = np.random.default_rng(0)
+    item = {
+        "image": torch.as_tensor(rng.random((1, 24, 30))),
+        "label": torch.ones(1, 24, 30),
+        "distance": np.ones((1, 24, 30), np.float32),
+    }
+    kept = {key: np.array(value) for key, value in item.items()}
+    transform = RandMargind(["image", "label", "distance"], prob=1.0)
+    transform.set_random_state(seed=0)
+    greys, areas = [], []
+    for _ in range(200):
+        out = {key: np.asarray(value) for key, value in transform(item).items()}
+        blank = out["label"] == 0
+        rows, columns = (np.flatnonzero(blank[0].any(axis)) for axis in (1, 0))
+        assert blank.sum() == len(rows) * len(columns)  # a rectangle
+        assert min(len(rows) / 24, len(columns) / 30) >= 0.3
+        assert np.ptp(out["image"][blank]) == 0 and not out["distance"][blank].any()
+        for key, value in kept.items():
+            np.testing.assert_array_equal(out[key][~blank], value[~blank])
+            np.testing.assert_array_equal(item[key], value)  # what the dataset keeps is not painted over
+        greys.append(out["image"][blank][0])
+        areas.append(blank.mean())
+    assert 30 <= sum(area == 1 for area in areas) <= 70  # a quarter
+    assert 70 <= sum(grey == 0 for grey in greys) <= 130 and max(greys) > 0.9  # half
+
+
+def test_a_margin_comes_as_often_as_asked():
+    item = {"image": np.ones((1, 8, 8)), "label": np.ones((1, 8, 8))}
+    for prob, low, high in ((0.0, 0, 0), (0.2, 60, 140)):
+        transform = RandMargind(["image", "label"], prob=prob)
+        transform.set_random_state(seed=0)
+        assert low <= sum(bool((transform(item)["label"] == 0).any()) for _ in range(500)) <= high
