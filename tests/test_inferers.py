@@ -187,3 +187,18 @@ def test_the_likelihood_of_slices_finds_the_slice_where_each_line_is(network):
         np.testing.assert_allclose(depth[0, rows], slice_of_line, atol=0.2)
         np.testing.assert_allclose(fused[0, rows], stack[0, rows, :, slice_of_line], atol=5)
     assert fused[0, 22:30].mean() < 30
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4])
+@pytest.mark.parametrize("size", [(20, 30), (1, 1)])
+def test_nothing_is_found_where_all_is_of_one_value(value: float, size: tuple[int, int]):
+    """However sure a network is that normalises by the image, in which there is nothing to normalise."""
+    output = WholeOrWindowsInferer()(torch.full((1, 1, *size), value), torch.ones_like)
+    assert output.shape == (1, 1, *size) and not output.any()
+
+
+def test_a_mosaic_s_margin_is_empty_and_its_tissue_is_not():
+    image = torch.zeros(1, 1, 200, 300)
+    image[..., 200:] = torch.rand(1, 1, 200, 100, generator=torch.Generator().manual_seed(0))
+    output = WholeOrWindowsInferer(window=64, overlap=0.5, whole_pixels=0)(image, torch.ones_like)
+    assert not output[..., :136].any() and (output[..., 200:] > 0.99).all()

@@ -31,6 +31,8 @@ Rows = Callable[[int, int], torch.Tensor]
 class WholeOrWindowsInferer(Inferer):
     """Segment an image that fits as a whole, a larger one in overlapping windows with Gaussian weights.
 
+    An image or a window of a single value, such as the margin of a mosaic, holds nothing, whatever the network says.
+
     Args:
         window: side of a window, in pixels of the scaled image; a multiple of the network's stride.
         overlap: share of a window that its neighbour covers as well.
@@ -135,7 +137,7 @@ class WholeOrWindowsInferer(Inferer):
         self, read: Rows, size: tuple[int, int], network: Callable[[torch.Tensor], torch.Tensor]
     ) -> Iterator[torch.Tensor]:
         if size[0] * size[1] <= self.whole_pixels:
-            yield network(_channels_last(read(0, size[1])))
+            yield _seen(network, read(0, size[1]))
             return
         # a window larger than the image would be padded, and show the network an edge that is not there
         window = tuple(min(self.window, side) for side in size)
@@ -144,7 +146,7 @@ class WholeOrWindowsInferer(Inferer):
         for start, following in zip(along, [*along[1:], size[1]], strict=True):
             image = read(start, start + window[1])
             for left in across:
-                output = network(_channels_last(image[..., left : left + window[0], :]))
+                output = _seen(network, image[..., left : left + window[0], :])
                 if total is None:
                     device = image.device if self.device is None else self.device
                     gaussian = compute_importance_map(window, mode="gaussian", sigma_scale=0.125, device=device)
@@ -173,9 +175,14 @@ def middle_of(side: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _channels_last(image: torch.Tensor) -> torch.Tensor:
-    """A copy whose strides say so: ``contiguous`` leaves those of one channel as they are, by which others compute."""
-    return image.clone(memory_format=torch.channels_last)
+def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+    """What the network finds in a part of an image: nothing, where all of it is of one value.
+
+    The copy's strides say ``channels_last``: ``contiguous`` leaves those of one channel as they are, by which others
+    compute.
+    """
+    output = network(image.clone(memory_format=torch.channels_last))
+    return torch.zeros_like(output) if image.amin() == image.amax() else output
 
 
 def _starts(side: int, window: int, overlap: float) -> list[int]:
