@@ -47,7 +47,7 @@ class WholeOrWindowsInferer(Inferer):
 
     def __init__(
         self,
-        window: int = 512,
+        window: int = 1024,
         overlap: float = 0.375,
         whole_pixels: int = WHOLE_PIXELS,
         scale: float | Literal["auto"] = 1.0,
