@@ -13,11 +13,12 @@ __all__ = ["RandMargind"]
 
 
 class RandMargind(Randomizable, MapTransform):
-    """Now and then give a rectangle of an image, or all of it, a single grey value, and say that it holds no vessel.
+    """Now and then give a rectangle of an image, or all of it, a single dark grey, and say that it holds no vessel.
 
-    A network that normalises every image by itself makes as much of an image without anything as of any other, unless
-    it was shown that there is nothing. Of the rectangle's sides each is between a third of the image's and all of it;
-    both are all of it in a quarter of the cases. The grey value is 0 in half of them, else anything from 0 to 1.
+    A network that normalises every image by itself makes as much of an image without anything as of any other, and
+    loses the vessels of an image that is half empty, unless it was shown such. Of the rectangle's sides each is between
+    a third of the image's and all of it; both are all of it in a quarter of the cases. The grey value is 0 in half of
+    them, else up to a tenth: from bright ones a network learns that the inside of a wide vessel is empty too.
 
     Args:
         keys: the image, ``[C, X, Y]`` with values from 0 to 1, and whatever becomes 0 in the rectangle (mask, distance
@@ -43,7 +44,7 @@ class RandMargind(Randomizable, MapTransform):
         whole = self.R.random() < 0.25
         sides = [side if whole else round(side * self.R.uniform(1 / 3, 1)) for side in size]
         starts = [self.R.randint(side - length + 1) for side, length in zip(size, sides, strict=True)]
-        grey = self.R.random() if self.R.random() < 0.5 else 0.0
+        grey = 0.1 * self.R.random() if self.R.random() < 0.5 else 0.0
         part = tuple(slice(start, start + length) for start, length in zip(starts, sides, strict=True))
         return part, grey
 
