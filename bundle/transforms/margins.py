@@ -25,17 +25,24 @@ class RandMargind(Randomizable, MapTransform):
             map), all of one size.
         image_key: which of them is the image.
         prob: how often.
+        brightest: the grey value that is not reached.
         allow_missing_keys: whether a key may be absent.
     """
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
     def __init__(
-        self, keys: KeysCollection, image_key: str = "image", prob: float = 0.1, allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        image_key: str = "image",
+        prob: float = 0.1,
+        brightest: float = 0.1,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
         self.prob = prob
+        self.brightest = brightest
 
     def randomize(self, size: tuple[int, int]) -> tuple[tuple[slice, slice], float] | None:
         """Draw whether there is a rectangle, and then which, and its grey value."""
@@ -44,7 +51,7 @@ class RandMargind(Randomizable, MapTransform):
         whole = self.R.random() < 0.25
         sides = [side if whole else round(side * self.R.uniform(1 / 3, 1)) for side in size]
         starts = [self.R.randint(side - length + 1) for side, length in zip(size, sides, strict=True)]
-        grey = 0.1 * self.R.random() if self.R.random() < 0.5 else 0.0
+        grey = self.brightest * self.R.random() if self.R.random() < 0.5 else 0.0
         part = tuple(slice(start, start + length) for start, length in zip(starts, sides, strict=True))
         return part, grey
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import few_labels, field, microscopes, recipe, release, retina_sets, shipped, tables
+from . import few_labels, field, microscopes, pretraining, recipe, release, retina_sets, shipped, tables
 from .parts import Part
 
 EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
@@ -18,6 +18,7 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "tables": tables.parts,
     "few_labels": few_labels.parts,
     "recipe": recipe.parts,
+    "pretraining": pretraining.parts,
     "microscopes": microscopes.parts,
     "field": field.parts,
     "retina_sets": retina_sets.parts,

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr, wilcoxon
 from bundle.io import atomic
 from bundle.metrics import summarize
 
-from . import EXPERIMENTS, few_labels, field, microscopes, recipe, release, tables
+from . import EXPERIMENTS, few_labels, field, microscopes, pretraining, recipe, release, tables
 from .parts import RESULTS, Part, Row, read_rows
 from .shipped import area_under_curve
 
@@ -267,6 +267,20 @@ def summarized(
     return markdown([*heads, *("Dice", "clDice", "Sens.", "Prec.", "Δβ0", "Δβ1")[: len(names)]], lines)
 
 
+def pretraining_table() -> str:
+    """A row for each recipe: Dice, clDice on every kind of image."""
+    lines = []
+    rows = done(pretraining.NAME)
+    for name, change in pretraining.CHANGES.items():
+        cells = []
+        for data in pretraining.DATA:
+            parts = rows[f"{data}-{name}"]
+            means = summarize(scores(parts[0])) if parts else None
+            cells.append(" / ".join(f"{100 * means[m].mean:.1f}" for m in ("dice", "cldice")) if means else NOT_RUN)
+        lines.append([change.called, *cells])
+    return markdown(["U-Net, phantoms", *pretraining.DATA.values()], lines)
+
+
 def microscopes_table() -> str:
     """The stacks as the weights found them; those of one slice have a table of their own."""
     without = [row for row in done(microscopes.NAME) if not row.startswith("one_slice-")]
@@ -340,6 +354,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "binarization": binarization,
     "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),
+    "pretraining": pretraining_table,
     "microscopes": microscopes_table,
     "one_slice": one_slice,
     "field": lambda: summarized("field", field.label, ["Method", "Images"]),

@@ -180,13 +180,13 @@ def rescaled(places: Places, magnification: float, scale: str) -> list[Row]:
     return scored(maps, items)
 
 
-def magnified(places: Places, magnification: float) -> dict[str, dict]:
-    """The test images as a lens of another magnification would show them, equalised, with their masks."""
+def magnified(places: Places, magnification: float, split: str = "test") -> dict[str, dict]:
+    """The images as a lens of another magnification would show them, equalised, with their masks."""
     read = config().get_parsed_content("validate#preprocessing").transforms
     equalize = read[-1]
     folder = places.data("vessmap").resolve()
     items = {}
-    for name, item in labelled(folder, "test").items():
+    for name, item in labelled(folder, split).items():
         raw = {"image": item["image"].meta["filename_or_obj"], "label": item["label"].meta["filename_or_obj"]}
         for step in read[:-1]:
             raw = step(raw)

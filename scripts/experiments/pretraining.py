@@ -1,0 +1,129 @@
+"""Pre-training on phantoms, one change at a time, with the U-Net: what it is worth on images unlike VessMAP's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from bundle.engines import load_weights
+
+from .datasets import stack_files
+from .microscopes import read, segmented
+from .parts import Part, Places, Row
+from .predictions import config, labelled, probabilities, scored
+from .recipe import MASKED
+from .release import RECIPE, RUNNING, UNET, stages
+from .shipped import magnified
+from .trainings import Training, made
+
+NAME = "pretraining"
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
+MARGINS = {"margins": 0.08}
+
+
+def zoomed(most: float) -> dict:
+    """Half of the crops magnified, from half to ``most`` times, before all else."""
+    zoom = {
+        "_target_": "RandZoomd",
+        "keys": MASKED,
+        "prob": 0.5,
+        "min_zoom": 0.5,
+        "max_zoom": most,
+        "keep_size": False,
+        "mode": ["bilinear", "nearest", "bilinear"],
+    }
+    crop = {
+        "_target_": "RandSpatialCropd",
+        "keys": MASKED,
+        "roi_size": "$[2 * side for side in @crop]",
+        "random_size": False,
+    }
+    return {"train#augmentation#0": {"_target_": "Compose", "transforms": [zoom, crop]}}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One recipe.
+
+    Args:
+        called: what it is.
+        norm: of the network.
+        overrides: settings of the config.
+    """
+
+    called: str
+    norm: str = "instance"
+    overrides: dict = field(default_factory=dict)
+
+
+CHANGES: dict[str, Change] = {
+    "batch": Change("batch normalisation", "batch"),
+    "instance": Change("instance normalisation"),
+    "margins": Change("and margins", overrides=MARGINS),
+    "bright_margins": Change("and margins of any grey", overrides=MARGINS | {"train#augmentation#6#brightest": 1.0}),
+    "margins_zoomed": Change("and margins, and magnified up to four times", overrides=MARGINS | zoomed(4.0)),
+}
+DATA = {
+    "vessmap": "VessMAP",
+    "half_empty": "VessMAP, half of it empty",
+    "twice": "VessMAP, at twice the magnification",
+    "vesselnn": "vesselNN, fused",
+}
+
+
+def parts() -> list[Part]:
+    """Every recipe on all images."""
+    return [Part(NAME, f"{data}-{name}", 0, partial(scores, name=name, data=data)) for name in CHANGES for data in DATA]
+
+
+def training(name: str) -> Training:
+    """On phantoms, as long as that of the shipped weights."""
+    change = CHANGES[name]
+    recipe = RECIPE | {"overrides": RUNNING | change.overrides}
+    called = "release_unet" if name == "batch" else f"pretraining_{name}"
+    return stages(called, UNET | ({} if change.norm == "batch" else {"norm": change.norm}), recipe)[0]
+
+
+@torch.inference_mode()
+def scores(places: Places, name: str, data: str) -> list[Row]:
+    """Scores after the last epoch; of images of which a half was blanked, those of the other half."""
+    trained = training(name)
+    weights = trained.weights(places).with_name("last.pt")
+    network = load_weights(made(trained.network), weights).eval()
+    if data == "vesselnn":
+        return [
+            {"image": stack, **segmented(*read(image, label), network, "fused", "1")}
+            for stack, image, label in stack_files(places.data("vesselnn"))
+        ]
+    if data == "vessmap":
+        items = labelled(places.data("vessmap").resolve(), "val")
+        return scored(probabilities(network, items), items)
+    if data == "twice":
+        items = magnified(places, 2.0, "val")
+        return scored(probabilities(network, items), items)
+    items = half_empty(places)
+    maps = {image: first_half(probability) for image, probability in probabilities(network, items).items()}
+    return scored(maps, {image: item | {"label": first_half(item["label"])} for image, item in items.items()})
+
+
+def first_half(array: Array) -> Array:
+    """Up to the middle of X of ``[1, X, Y]``."""
+    return array[:, : array.shape[1] // 2]
+
+
+def half_empty(places: Places) -> dict[str, dict]:
+    """The validation images, all beyond the middle black before they are equalised."""
+    *reading, equalize = config().get_parsed_content("validate#preprocessing").transforms
+    items = {}
+    for name, item in labelled(places.data("vessmap").resolve(), "val").items():
+        raw = {"image": item["image"].meta["filename_or_obj"], "label": item["label"].meta["filename_or_obj"]}
+        for step in reading:
+            raw = step(raw)
+        image = raw["image"].clone()
+        image[:, image.shape[1] // 2 :] = 0
+        items[name] = {"image": equalize({"image": image})["image"], "label": item["label"]}
+    return items
