@@ -15,34 +15,13 @@ from .datasets import stack_files
 from .microscopes import read, segmented
 from .parts import Part, Places, Row
 from .predictions import config, labelled, probabilities, scored
-from .recipe import MASKED
-from .release import RECIPE, RUNNING, UNET, stages
+from .recipe import zoomed
+from .release import MARGINS, RUNNING, UNET, stages
 from .shipped import magnified
 from .trainings import Training, made
 
 NAME = "pretraining"
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
-MARGINS = {"margins": 0.08}
-
-
-def zoomed(most: float) -> dict:
-    """Half of the crops magnified, from half to ``most`` times, before all else."""
-    zoom = {
-        "_target_": "RandZoomd",
-        "keys": MASKED,
-        "prob": 0.5,
-        "min_zoom": 0.5,
-        "max_zoom": most,
-        "keep_size": False,
-        "mode": ["bilinear", "nearest", "bilinear"],
-    }
-    crop = {
-        "_target_": "RandSpatialCropd",
-        "keys": MASKED,
-        "roi_size": "$[2 * side for side in @crop]",
-        "random_size": False,
-    }
-    return {"train#augmentation#0": {"_target_": "Compose", "transforms": [zoom, crop]}}
 
 
 @dataclass(frozen=True)
@@ -65,7 +44,7 @@ CHANGES: dict[str, Change] = {
     "instance": Change("instance normalisation"),
     "margins": Change("and margins", overrides=MARGINS),
     "bright_margins": Change("and margins of any grey", overrides=MARGINS | {"train#augmentation#6#brightest": 1.0}),
-    "margins_zoomed": Change("and margins, and magnified up to four times", overrides=MARGINS | zoomed(4.0)),
+    "margins_zoomed": Change("and margins, and magnified up to four times", overrides=MARGINS | zoomed(0.5, 4.0)),
 }
 DATA = {
     "vessmap": "VessMAP",
@@ -83,9 +62,12 @@ def parts() -> list[Part]:
 def training(name: str) -> Training:
     """On phantoms, as long as that of the shipped weights."""
     change = CHANGES[name]
-    recipe = RECIPE | {"overrides": RUNNING | change.overrides}
     called = "release_unet" if name == "batch" else f"pretraining_{name}"
-    return stages(called, UNET | ({} if change.norm == "batch" else {"norm": change.norm}), recipe)[0]
+    return stages(
+        called,
+        UNET | ({} if change.norm == "batch" else {"norm": change.norm}),
+        {"overrides": RUNNING | change.overrides},
+    )[0]
 
 
 @torch.inference_mode()

@@ -38,34 +38,33 @@ def distance(**options: object) -> dict:
     return {"train#targets#1": {"_target_": "bundle.transforms.DilatedProbabilityMapd", "keys": "distance", **options}}
 
 
+def zoomed(share: float, most: float) -> dict:
+    """Override that magnifies a share of the crops, from half to ``most`` times, before all else."""
+    keys = ["image", "label", "distance"]
+    zoom = {
+        "_target_": "RandZoomd",
+        "keys": keys,
+        "prob": share,
+        "min_zoom": 0.5,
+        "max_zoom": most,
+        "keep_size": False,
+        "mode": ["bilinear", "nearest", "bilinear"],
+    }
+    crop = {
+        "_target_": "RandSpatialCropd",
+        "keys": keys,
+        "roi_size": "$[2 * side for side in @crop]",
+        "random_size": False,
+    }
+    return {"train#augmentation#0": {"_target_": "Compose", "transforms": [zoom, crop]}}
+
+
 STRONGER = {
     "train#augmentation#3#factors": 0.5,
     "train#augmentation#4#offsets": 0.2,
     "train#augmentation#5": {"_target_": "RandAdjustContrastd", "keys": "image", "prob": 0.5, "gamma": [0.4, 2.5]},
 }
-MASKED = ["image", "label", "distance"]
-MAGNIFIED = {
-    "train#augmentation#0": {
-        "_target_": "Compose",
-        "transforms": [
-            {
-                "_target_": "RandZoomd",
-                "keys": MASKED,
-                "prob": 0.7,
-                "min_zoom": 0.5,
-                "max_zoom": 2.0,
-                "keep_size": False,
-                "mode": ["bilinear", "nearest", "bilinear"],
-            },
-            {
-                "_target_": "RandSpatialCropd",
-                "keys": MASKED,
-                "roi_size": "$[2 * side for side in @crop]",
-                "random_size": False,
-            },
-        ],
-    }
-}
+MAGNIFIED = zoomed(0.7, 2.0)
 INSTANCE = ("DBAC_in", "DDMAC_in")
 BCE = loss(_target_="torch.nn.BCEWithLogitsLoss")
 LINEAR = {"reading#3": {"_target_": "bundle.transforms.LinearContrastd", "keys": "image"}}

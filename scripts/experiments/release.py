@@ -12,6 +12,7 @@ from bundle.engines import load_weights
 
 from .parts import Part, Places, Row
 from .predictions import labelled, probabilities, scored
+from .recipe import zoomed
 from .trainings import Training, made
 
 NAME = "release"
@@ -26,27 +27,41 @@ UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
 UNET_PLUS_PLUS = {"_target_": "bundle.networks.UNetPlusPlus", "channels": [8, 16, 32, 64, 128]}
 RUNNING = {"norm_crops": 0}  # statistics of batch normalisation as they were when the weights were made
 RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None, "overrides": RUNNING}
-INSTANCE = {"overrides": RUNNING | {"margins": 0.08}}  # which networks of instance normalisation have to be shown
+MARGINS = {"margins": 0.08}
+# with instance normalisation: pretraining.py says why
+INSTANCE_PHANTOMS = {"overrides": RUNNING | MARGINS | zoomed(0.5, 4.0)}
+INSTANCE_VESSMAP = {"overrides": RUNNING | MARGINS}
 LONGER = {"schedule": (10, 8), "crop": 160, "overrides": RUNNING | {"averaging": 0.98}}
 
 
-def stages(name: str, network: dict, recipe: dict = RECIPE) -> tuple[Training, Training, Training]:
-    """On phantoms, then on VessMAP, then on VessMAP once more and for longer, with the weights averaged."""
-    phantoms = Training(f"{name}_phantoms", network, "phantoms", **recipe | {"schedule": (17, 3)})
-    fine_tuned = Training(f"{name}_fine_tuned", network, "vessmap", replace(phantoms, checkpoint="last"), **recipe)
-    return phantoms, fine_tuned, Training(f"{name}_longer", network, "vessmap", fine_tuned, **recipe | LONGER)
+def stages(
+    name: str, network: dict, on_phantoms: dict | None = None, on_vessmap: dict | None = None
+) -> tuple[Training, Training, Training]:
+    """On phantoms, then on VessMAP, then on VessMAP once more and for longer, with the weights averaged.
+
+    Args:
+        name: of the trainings.
+        network: network_def.
+        on_phantoms: what is different from RECIPE in the first.
+        on_vessmap: the same in the second.
+    """
+    recipe = RECIPE | {"schedule": (17, 3)} | (on_phantoms or {})
+    phantoms = Training(f"{name}_phantoms", network, "phantoms", **recipe)
+    start = replace(phantoms, checkpoint="last")
+    fine_tuned = Training(f"{name}_fine_tuned", network, "vessmap", start, **RECIPE | (on_vessmap or {}))
+    return phantoms, fine_tuned, Training(f"{name}_longer", network, "vessmap", fine_tuned, **RECIPE | LONGER)
 
 
 def instance_stages(name: str) -> tuple[Training, Training]:
     """On phantoms, then on VessMAP, with instance normalisation; a cascade alone, for a core of its own."""
     network = {"_target_": f"bundle.networks.{name}", "channels": UNET["channels"], "norm": "instance"}
-    return stages(f"release_{name}_in", network, RECIPE | INSTANCE)[:2]
+    return stages(f"release_{name}_in", network, INSTANCE_PHANTOMS, INSTANCE_VESSMAP)[:2]
 
 
 PHANTOMS, SHIPPED, LONGEST = stages("release", ENSEMBLE)
 _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 _, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
-INSTANCE_PHANTOMS, INSTANCE_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
+CASCADES_PHANTOMS, CASCADES_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
@@ -65,8 +80,8 @@ TRAININGS: dict[str, tuple[Training, ...]] = {
     "fine_tuned": (SHIPPED,),
     "longer": (LONGEST,),
     "phantoms": (PHANTOMS,),
-    "instance": INSTANCE_FINE_TUNED,
-    "instance_phantoms": INSTANCE_PHANTOMS,
+    "instance": CASCADES_FINE_TUNED,
+    "instance_phantoms": CASCADES_PHANTOMS,
 }
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
     "unet": (
