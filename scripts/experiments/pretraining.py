@@ -86,7 +86,7 @@ def scores(places: Places, name: str, data: str) -> list[Row]:
         return scored(probabilities(network, items), items)
     if data == "twice":
         items = magnified(places, 2.0, "val")
-        return scored(probabilities(network, items), items)
+        return scored({image: network(item["image"][None])[0].numpy() for image, item in items.items()}, items)
     items = half_empty(places)
     maps = {image: first_half(probability) for image, probability in probabilities(network, items).items()}
     return scored(maps, {image: item | {"label": first_half(item["label"])} for image, item in items.items()})
