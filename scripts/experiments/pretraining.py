@@ -41,10 +41,14 @@ class Change:
 
 CHANGES: dict[str, Change] = {
     "batch": Change("batch normalisation", "batch"),
-    "instance": Change("instance normalisation"),
-    "margins": Change("and margins", overrides=MARGINS),
-    "bright_margins": Change("and margins of any grey", overrides=MARGINS | {"train#augmentation#6#brightest": 1.0}),
-    "margins_zoomed": Change("and margins, and magnified up to four times", overrides=MARGINS | zoomed(0.5, 4.0)),
+    "batch_zoomed": Change("the same, magnified up to four times", "batch", zoomed(0.5, 4.0)),
+    "instance": Change("instance normalisation, also below"),
+    "margins": Change("dark margins", overrides=MARGINS),
+    "bright_margins": Change("margins of any grey", overrides=MARGINS | {"train#augmentation#6#brightest": 1.0}),
+    "margins_zoomed": Change("dark margins, magnified up to four times", overrides=MARGINS | zoomed(0.5, 4.0)),
+    "more_margins_zoomed": Change(
+        "the same, margins in a quarter of the crops", overrides={"margins": 0.25} | zoomed(0.5, 4.0)
+    ),
 }
 DATA = {
     "vessmap": "VessMAP",
