@@ -19,6 +19,7 @@ from bundle.transforms import (
     FuseFocus,
     HysteresisThreshold,
     LinearContrast,
+    RandMargin,
     RandMargind,
     RemoveFragments,
 )
@@ -155,7 +156,7 @@ def test_what_was_resampled_before_can_still_be_inverted(transform: Transform):
 
 def test_every_transform_tells_its_backend_and_has_a_twin():
     names = [name for name in transforms.__all__ if not name.endswith("d") or name[:-1] not in transforms.__all__]
-    other = {"BinaryLabel", "RestoreAffine"}  # which take masks alone, and change metadata alone
+    other = {"BinaryLabel", "RestoreAffine", "RandMargin"}  # of masks alone, of metadata alone, at random
     assert set(names) == {type(t).__name__ for t in ALL} | other
     for name in names:
         assert getattr(transforms, name).backend and getattr(transforms, name + "d").backend
@@ -194,3 +195,15 @@ def test_a_margin_comes_as_often_as_asked():
         transform = RandMargind(["image", "label"], prob=prob)
         transform.set_random_state(seed=0)
         assert low <= sum(bool((transform(item)["label"] == 0).any()) for _ in range(500)) <= high
+
+
+def test_a_margin_of_one_array_is_that_of_the_image_of_a_dictionary():
+    image = np.random.default_rng(0).random((1, 24, 30)).astype(np.float32)
+    single, twin = RandMargin(prob=0.7).set_random_state(seed=3), RandMargind("image", prob=0.7)
+    twin.set_random_state(seed=3)
+    changed = 0
+    for _ in range(20):
+        one = single(image)
+        np.testing.assert_array_equal(one, twin({"image": image})["image"])
+        changed += bool((one != image).any())
+    assert 5 < changed < 20

@@ -21,7 +21,7 @@ from .contrast import (
 )
 from .focus import FuseFocus, FuseFocusd
 from .labels import BinaryLabel, BinaryLabeld
-from .margins import RandMargind
+from .margins import RandMargin, RandMargind
 from .orientation import RestoreAffine, RestoreAffined
 from .targets import DilatedProbabilityMap, DilatedProbabilityMapd
 
@@ -42,6 +42,7 @@ __all__ = [
     "HysteresisThresholdd",
     "LinearContrast",
     "LinearContrastd",
+    "RandMargin",
     "RandMargind",
     "RemoveFragments",
     "RemoveFragmentsd",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
+import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, Randomizable
+from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends
 
-__all__ = ["RandMargind"]
+__all__ = ["RandMargin", "RandMargind"]
 
 
-class RandMargind(Randomizable, MapTransform):
-    """Now and then give a rectangle of an image, or all of it, a single dark grey, and say that it holds no vessel.
+class RandMargin(Randomizable, Transform):
+    """Now and then give a rectangle of an image, or all of it, a single dark grey.
 
     A network that normalises every image by itself makes as much of an image without anything as of any other, and
     loses the vessels of an image that is half empty, unless it was shown such. Of the rectangle's sides each is between
@@ -21,15 +22,62 @@ class RandMargind(Randomizable, MapTransform):
     them, else up to a tenth: from bright ones a network learns that the inside of a wide vessel is empty too.
 
     Args:
-        keys: the image, ``[C, X, Y]`` with values from 0 to 1, and whatever becomes 0 in the rectangle (mask, distance
-            map), all of one size.
+        prob: how often.
+        brightest: the grey value that is not reached.
+    """
+
+    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
+
+    def __init__(self, prob: float = 0.1, brightest: float = 0.1) -> None:
+        self.prob = prob
+        self.brightest = brightest
+        self.part: tuple[slice, slice] | None = None
+        self.grey = 0.0
+
+    def randomize(self, data: tuple[int, int]) -> None:
+        """Draw whether there is a rectangle in an image of X and Y, and then which, and its grey value."""
+        self.part = None
+        if self.R.random() >= self.prob:
+            return
+        whole = self.R.random() < 0.25
+        sides = [side if whole else round(side * self.R.uniform(1 / 3, 1)) for side in data]
+        starts = [self.R.randint(side - length + 1) for side, length in zip(data, sides, strict=True)]
+        self.grey = self.brightest * self.R.random() if self.R.random() < 0.5 else 0.0
+        x, y = (slice(start, start + length) for start, length in zip(starts, sides, strict=True))
+        self.part = (x, y)
+
+    def __call__(self, img: NdarrayOrTensor, grey: float | None = None, randomize: bool = True) -> NdarrayOrTensor:
+        """Blank.
+
+        Args:
+            img: ``[C, X, Y]``, values from 0 to 1; stays as it is.
+            grey: another value than the one that was drawn.
+            randomize: whether to draw; else the rectangle is the last one's.
+
+        Returns:
+            The same shape and kind.
+        """
+        if randomize:
+            self.randomize(tuple(img.shape[-2:]))
+        if self.part is None:
+            return img
+        out = img.clone() if isinstance(img, torch.Tensor) else img.copy()
+        out[..., self.part[0], self.part[1]] = self.grey if grey is None else grey
+        return out
+
+
+class RandMargind(Randomizable, MapTransform):
+    """Dictionary twin of :class:`RandMargin`, which says that the rectangle holds no vessel.
+
+    Args:
+        keys: the image, and whatever becomes 0 in the rectangle (mask, distance map), all of one size.
         image_key: which of them is the image.
         prob: how often.
         brightest: the grey value that is not reached.
         allow_missing_keys: whether a key may be absent.
     """
 
-    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
+    backend = RandMargin.backend
 
     def __init__(
         self,
@@ -41,28 +89,17 @@ class RandMargind(Randomizable, MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
-        self.prob = prob
-        self.brightest = brightest
+        self.transform = RandMargin(prob, brightest)
 
-    def randomize(self, size: tuple[int, int]) -> tuple[tuple[slice, slice], float] | None:
-        """Draw whether there is a rectangle, and then which, and its grey value."""
-        if self.R.random() >= self.prob:
-            return None
-        whole = self.R.random() < 0.25
-        sides = [side if whole else round(side * self.R.uniform(1 / 3, 1)) for side in size]
-        starts = [self.R.randint(side - length + 1) for side, length in zip(size, sides, strict=True)]
-        grey = self.brightest * self.R.random() if self.R.random() < 0.5 else 0.0
-        part = tuple(slice(start, start + length) for start, length in zip(starts, sides, strict=True))
-        return part, grey
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandMargind:
+        """Seed the draws."""
+        super().set_random_state(seed, state)
+        self.transform.set_random_state(seed, state)
+        return self
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         out = dict(data)
-        drawn = self.randomize(tuple(out[self.image_key].shape[-2:]))
-        if drawn is None:
-            return out
-        part, grey = drawn
+        self.transform.randomize(tuple(out[self.image_key].shape[-2:]))
         for key in self.key_iterator(out):
-            array = out[key]
-            out[key] = array.clone() if isinstance(array, torch.Tensor) else array.copy()
-            out[key][..., part[0], part[1]] = grey if key == self.image_key else 0
+            out[key] = self.transform(out[key], None if key == self.image_key else 0.0, randomize=False)
         return out
