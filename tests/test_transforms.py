@@ -207,3 +207,9 @@ def test_a_margin_of_one_array_is_that_of_the_image_of_a_dictionary():
         np.testing.assert_array_equal(one, twin({"image": image})["image"])
         changed += bool((one != image).any())
     assert 5 < changed < 20
+
+
+@pytest.mark.parametrize("prob", [-0.1, 1.5, float("nan"), "often", None, True])
+def test_a_share_of_margins_that_is_none_is_refused(prob: object):
+    with pytest.raises(InputError, match="margins"):
+        RandMargind("image", prob=prob)

@@ -10,6 +10,8 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends
 
+from ..errors import InputError
+
 __all__ = ["RandMargin", "RandMargind"]
 
 
@@ -24,11 +26,16 @@ class RandMargin(Randomizable, Transform):
     Args:
         prob: how often.
         brightest: the grey value that is not reached.
+
+    Raises:
+        InputError: ``prob`` is no number from 0 to 1.
     """
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
     def __init__(self, prob: float = 0.1, brightest: float = 0.1) -> None:
+        if isinstance(prob, bool) or not isinstance(prob, int | float) or not 0 <= prob <= 1:
+            raise InputError(None, f"margins {prob} is no share", "give 0 for none, or a number up to 1, such as 0.08")
         self.prob = prob
         self.brightest = brightest
         self.part: tuple[slice, slice] | None = None
@@ -75,6 +82,9 @@ class RandMargind(Randomizable, MapTransform):
         prob: how often.
         brightest: the grey value that is not reached.
         allow_missing_keys: whether a key may be absent.
+
+    Raises:
+        InputError: ``prob`` is no number from 0 to 1.
     """
 
     backend = RandMargin.backend
