@@ -16,6 +16,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundle.engines import load_weights
+from bundle.errors import InputError
 from bundle.io import atomic
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,8 +35,11 @@ def main() -> None:
     if len(arguments.checkpoints) > 2:
         parser.error("give the ensemble's checkpoint, or DBAC's and DDMAC's")
     parts = [network] if len(arguments.checkpoints) == 1 else [network.dbac, network.ddmac]
-    for part, checkpoint in zip(parts, arguments.checkpoints, strict=True):
-        load_weights(part, checkpoint)
+    try:
+        for part, checkpoint in zip(parts, arguments.checkpoints, strict=True):
+            load_weights(part, checkpoint)
+    except InputError as error:
+        parser.exit(1, f"{error}\n")
     image = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
     before = network(image)
     state = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}

@@ -418,6 +418,7 @@ def ended(runs, tmp_path_factory, dataset, weights):
         "mask": words("training", **new | {"dataset_dir": broken}),
         "output": words("training", **new | {"output_dir": out / "file" / "new"}),
         "no checkpoint": words("evaluating", "evaluate", **new | {"checkpoint": out / "none.pt"}),
+        "no such norm": words("training", **new | {"network_def#norm": "layer"}),
     }
     before = {path: path.read_bytes() for path in (runs / "ensemble" / "checkpoints").iterdir()}
     results = dict(zip(calls, together(*(lambda call=call: finished(*call) for call in calls.values())), strict=True))
@@ -452,6 +453,14 @@ def test_what_cannot_be_done_is_said_in_one_line(ended, case, expected):
     assert not any("Traceback" in other or "Error" in other for other in others)
     assert expected not in results[case].stdout
     assert not (out / "new" / "checkpoints").exists()
+
+
+def test_a_setting_that_a_component_refuses_is_said_in_one_line(ended):
+    result = ended[2]["no such norm"]
+    assert result.returncode == 1
+    *others, line = result.stderr.splitlines()
+    assert line.startswith("CascadeEnsemble: norm must be 'batch' or 'instance', got 'layer'; ")
+    assert not any("Traceback" in other or "Error" in other for other in others)
 
 
 def test_fine_tuning_goes_on_from_the_weights(tmp_path, dataset, weights):
