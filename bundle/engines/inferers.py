@@ -13,6 +13,7 @@ from monai.data.utils import compute_importance_map
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 
+from ..transforms.margins import empty_margin, mirrored
 from .scales import fitting_scale
 
 __all__ = ["Rows", "WholeOrWindowsInferer"]
@@ -31,7 +32,9 @@ Rows = Callable[[int, int], torch.Tensor]
 class WholeOrWindowsInferer(Inferer):
     """Segment an image that fits as a whole, a larger one in overlapping windows with Gaussian weights.
 
-    An image or a window of a single value, such as the margin of a mosaic, holds nothing, whatever the network says.
+    Margins that show nothing, as those of a mosaic (:func:`~bundle.transforms.margins.empty_margin`, of the first
+    channel), hold nothing, and the network sees the image mirrored in their place: black beside the tissue would change
+    what it finds there.
 
     Args:
         window: side of a window, in pixels of the scaled image; a multiple of the network's stride.
@@ -176,13 +179,26 @@ def middle_of(side: int) -> tuple[int, int]:
 
 
 def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) -> torch.Tensor:
-    """What the network finds in a part of an image: nothing, where all of it is of one value.
+    """What the network finds in a part of an image, and nothing in its margins, which it sees filled.
 
     The copy's strides say ``channels_last``: ``contiguous`` leaves those of one channel as they are, by which others
     compute.
     """
-    output = network(image.clone(memory_format=torch.channels_last))
-    return torch.zeros_like(output) if image.amin() == image.amax() else output
+    image = image.clone(memory_format=torch.channels_last)
+    margins = {}
+    for index, planes in enumerate(image):
+        margin = empty_margin(planes[0].float().cpu().numpy())
+        if margin is None:
+            continue
+        margins[index] = torch.from_numpy(margin).to(image.device)
+        if not margin.all():
+            for plane in planes:
+                filled = mirrored(plane.float().cpu().numpy(), margin)
+                plane.copy_(torch.from_numpy(filled))
+    output = network(image)
+    for index, margin in margins.items():
+        output[index].masked_fill_(margin, 0)
+    return output
 
 
 def _starts(side: int, window: int, overlap: float) -> list[int]:

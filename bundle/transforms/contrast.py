@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,10 @@ from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 from skimage.exposure import equalize_adapthist
 
-from .arrays import DictionaryTwin, channels_first
+from .arrays import DictionaryTwin, channels_first, source
+from .margins import empty_margin, mirrored
+
+logger = logging.getLogger(__name__)
 
 
 def stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -35,7 +39,9 @@ class AdaptiveHistogramEqualization(Transform):
     The paper's contrast enhancement of fused images (section II-A). Grey values are first scaled by the image's own
     minimum and maximum, not by its type, so that 12-bit data in a 16-bit file come out as they should; each channel,
     and each slice of a stack, is an image of its own. Source: K. Zuiderveld, Contrast limited adaptive histogram
-    equalization, Graphics Gems IV, 1994, as in :func:`skimage.exposure.equalize_adapthist`.
+    equalization, Graphics Gems IV, 1994, as in :func:`skimage.exposure.equalize_adapthist`. A margin that shows nothing
+    (:func:`~bundle.transforms.margins.empty_margin`) has no part in it and is 0 after it: otherwise the tissue beside
+    black comes out as a bright grey.
 
     Args:
         tile_size: side of the square tiles whose histograms are equalised, in pixels.
@@ -69,13 +75,22 @@ class AdaptiveHistogramEqualization(Transform):
         out = np.empty(image.shape, np.float32)
         for index in np.ndindex(image.shape[:1] + image.shape[3:]):
             plane = (index[0], slice(None), slice(None), *index[1:])
-            out[plane] = self._equalize(image[plane])
+            out[plane] = self._equalize(image[plane], source(img))
         return convert_to_dst_type(out, img, dtype=np.float32)[0]
 
-    def _equalize(self, plane: np.ndarray) -> np.ndarray:
-        scaled = stretch(plane, plane.min(), plane.max())
-        if not scaled.any():
-            return scaled
+    def _equalize(self, plane: np.ndarray, path: str | None) -> np.ndarray:
+        margin = empty_margin(plane)
+        if margin is None:
+            return self._equalize_all(stretch(plane, plane.min(), plane.max()))
+        if margin.all():
+            return np.zeros(plane.shape, np.float32)
+        share = 100 * margin.mean()
+        logger.info("%s: %.0f %% of it is a margin that shows nothing, and left out", path or "an image", share)
+        shown = plane[~margin]
+        equalized = self._equalize_all(mirrored(stretch(plane, shown.min(), shown.max()), margin))
+        return np.where(margin, np.float32(0), equalized)
+
+    def _equalize_all(self, scaled: np.ndarray) -> np.ndarray:
         return equalize_adapthist(scaled, kernel_size=self.tile_size, clip_limit=self.clip_limit)
 
 

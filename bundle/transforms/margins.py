@@ -1,4 +1,4 @@
-"""Parts of an image that show nothing, as the margin of a mosaic or a field beyond the tissue."""
+"""Parts of an image that show nothing, as the margin of a mosaic: found, filled, and drawn in training."""
 
 from __future__ import annotations
 
@@ -9,19 +9,83 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends
+from scipy.ndimage import distance_transform_edt, label, maximum_filter, minimum_filter
 
 from ..errors import InputError
 
-__all__ = ["RandMargin", "RandMargind"]
+__all__ = ["RandMargin", "RandMargind", "empty_margin", "mirrored"]
+
+SIDE = 33  # pixels of the square that fits wherever nothing is shown; odd, so that it has a middle
+LEAST = 500  # pixels of a margin
+ELSEWHERE = 0.05  # share of the other pixels that may have the margin's value by chance
+
+
+def empty_margin(plane: np.ndarray) -> np.ndarray | None:
+    """Where an image shows nothing, such as the black around the tiles of a mosaic.
+
+    That is where a square of 33 pixels of its lowest value fits, beyond the image's border too, with all of that value
+    that adjoins, unless many other pixels have that value: then the background was taken off, and the empty squares are
+    background as well.
+
+    Args:
+        plane: ``[X, Y]``, any real type.
+
+    Returns:
+        Boolean ``[X, Y]``; None if there is no such place. All of an image of a single value is one.
+    """
+    lowest = plane == plane.min()
+    if lowest.all():
+        return lowest
+    if np.count_nonzero(lowest) < LEAST:
+        return None
+    beyond = np.pad(lowest.view(np.uint8), SIDE - 1, constant_values=1)
+    fits = minimum_filter(beyond, SIDE, mode="constant", cval=0)
+    inside = slice(SIDE - 1, 1 - SIDE)
+    squares = maximum_filter(fits, SIDE, mode="constant", cval=0)[inside, inside].view(bool)
+    other = ~squares
+    if np.count_nonzero(squares) < LEAST or np.count_nonzero(lowest & other) > ELSEWHERE * np.count_nonzero(other):
+        return None
+    areas, count = label(lowest)
+    adjoin = np.zeros(count + 1, bool)
+    adjoin[areas[squares]] = True
+    margin = adjoin[areas]
+    return None if np.ptp(plane[~margin]) == 0 else margin
+
+
+def mirrored(plane: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """Fill a margin by the image, mirrored at the margin's border, and again where one image does not reach.
+
+    Args:
+        plane: ``[X, Y]``.
+        margin: boolean ``[X, Y]``, not everywhere true.
+
+    Returns:
+        A filled copy.
+    """
+    filled, left = plane.copy(), margin.copy()
+    last = np.array(plane.shape)[:, None] - 1
+    while left.any():
+        places = np.array(np.nonzero(left))
+        nearest = distance_transform_edt(left, return_distances=False, return_indices=True)[:, *places]
+        across = 2 * nearest - places
+        known = ((across >= 0) & (across <= last)).all(0)
+        known[known] = ~left[tuple(across[:, known])]
+        if not known.any():  # one row of pixels has no other behind it
+            across, known = nearest, np.ones_like(known)
+        to, of = places[:, known], across[:, known]
+        filled[tuple(to)] = filled[tuple(of)]
+        left[tuple(to)] = False
+    return filled
 
 
 class RandMargin(Randomizable, Transform):
     """Now and then give a rectangle of an image, or all of it, a single dark grey.
 
-    A network that normalises every image by itself makes as much of an image without anything as of any other, and
-    loses the vessels of an image that is half empty, unless it was shown such. Of the rectangle's sides each is between
-    a third of the image's and all of it; both are all of it in a quarter of the cases. The grey value is 0 in half of
-    them, else up to a tenth: from bright ones a network learns that the inside of a wide vessel is empty too.
+    A network that normalises every image by itself makes as much of an image without anything as of any other, unless
+    it was shown such. Margins of exactly one value never reach it (:func:`empty_margin`), dark and noisy ones do. Of
+    the rectangle's sides each is between a third of the image's and all of it; both are all of it in a quarter of the
+    cases. The grey value is 0 in half of them, else up to a tenth: from bright ones a network learns that the inside of
+    a wide vessel is empty too.
 
     Args:
         prob: how often.

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from bundle.engines import load_weights
+from bundle.engines import WholeOrWindowsInferer, load_weights
 
 from .datasets import stack_files
 from .microscopes import read, segmented
@@ -92,7 +92,8 @@ def scores(places: Places, name: str, data: str) -> list[Row]:
         items = magnified(places, 2.0, "val")
         return scored({image: network(item["image"][None])[0].numpy() for image, item in items.items()}, items)
     items = half_empty(places)
-    maps = {image: first_half(probability) for image, probability in probabilities(network, items).items()}
+    inferer = WholeOrWindowsInferer()
+    maps = {name: first_half(inferer(item["image"][None], network)[0].numpy()) for name, item in items.items()}
     return scored(maps, {image: item | {"label": first_half(item["label"])} for image, item in items.items()})
 
 
