@@ -267,18 +267,22 @@ def summarized(
     return markdown([*heads, *("Dice", "clDice", "Sens.", "Prec.", "Δβ0", "Δβ1")[: len(names)]], lines)
 
 
-def pretraining_table() -> str:
-    """A row for each recipe: Dice, clDice on every kind of image."""
+def pretraining_table(tuned: bool) -> str:
+    """A row for each recipe, of those on phantoms alone or on VessMAP after them: Dice, clDice on every kind of image."""
     lines = []
     rows = done(pretraining.NAME)
     for name, change in pretraining.CHANGES.items():
+        if bool(change.start) != tuned:
+            continue
         cells = []
         for data in pretraining.DATA:
             parts = rows[f"{data}-{name}"]
             means = summarize(scores(parts[0])) if parts else None
             cells.append(" / ".join(f"{100 * means[m].mean:.1f}" for m in ("dice", "cldice")) if means else NOT_RUN)
         lines.append([change.called, *cells])
-    return markdown(["U-Net, phantoms", *pretraining.DATA.values()], lines)
+    return markdown(
+        ["U-Net, phantoms, then VessMAP" if tuned else "U-Net, phantoms", *pretraining.DATA.values()], lines
+    )
 
 
 def microscopes_table() -> str:
@@ -354,7 +358,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "binarization": binarization,
     "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),
-    "pretraining": pretraining_table,
+    "pretraining": lambda: pretraining_table(tuned=False),
+    "pretraining_tuned": lambda: pretraining_table(tuned=True),
     "microscopes": microscopes_table,
     "one_slice": one_slice,
     "field": lambda: summarized("field", field.label, ["Method", "Images"]),

@@ -1,8 +1,8 @@
-"""Pre-training on phantoms, one change at a time, with the U-Net: what it is worth on images unlike VessMAP's."""
+"""Recipes of the release, one change at a time, with the U-Net: what each is worth on images unlike VessMAP's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from .microscopes import read, segmented
 from .parts import Part, Places, Row
 from .predictions import config, labelled, probabilities, scored
 from .recipe import zoomed
-from .release import MARGINS, RUNNING, UNET, stages
+from .release import MARGINS, RECIPE, RUNNING, UNET, stages
 from .shipped import magnified
 from .trainings import Training, made
 
@@ -32,22 +32,38 @@ class Change:
         called: what it is.
         norm: of the network.
         overrides: settings of the config.
+        start: another of these, which it goes on from, on VessMAP; on phantoms from random weights if empty.
     """
 
     called: str
     norm: str = "instance"
     overrides: dict = field(default_factory=dict)
+    start: str = ""
 
 
 CHANGES: dict[str, Change] = {
     "batch": Change("batch normalisation", "batch"),
     "batch_zoomed": Change("the same, magnified up to four times", "batch", zoomed(0.5, 4.0)),
     "instance": Change("instance normalisation, also below"),
+    "zoomed": Change("magnified up to four times", overrides=zoomed(0.5, 4.0)),
     "margins": Change("dark margins", overrides=MARGINS),
     "bright_margins": Change("margins of any grey", overrides=MARGINS | {"train#augmentation#6#brightest": 1.0}),
     "margins_zoomed": Change("dark margins, magnified up to four times", overrides=MARGINS | zoomed(0.5, 4.0)),
     "more_margins_zoomed": Change(
         "the same, margins in a quarter of the crops", overrides={"margins": 0.25} | zoomed(0.5, 4.0)
+    ),
+    "batch_tuned": Change("batch normalisation", "batch", start="batch"),
+    "batch_zoomed_tuned": Change("batch normalisation, phantoms magnified", "batch", start="batch_zoomed"),
+    "batch_zoomed_twice": Change(
+        "the same, VessMAP in a quarter of the crops too", "batch", zoomed(0.25, 4.0), "batch_zoomed"
+    ),
+    "instance_tuned": Change("instance normalisation, also below", start="instance"),
+    "zoomed_tuned": Change("phantoms magnified", start="zoomed"),
+    "zoomed_twice": Change(
+        "the same, VessMAP in a quarter of the crops too", overrides=zoomed(0.25, 4.0), start="zoomed"
+    ),
+    "margins_zoomed_tuned": Change(
+        "phantoms magnified, dark margins in both", overrides=MARGINS, start="margins_zoomed"
     ),
 }
 DATA = {
@@ -64,8 +80,13 @@ def parts() -> list[Part]:
 
 
 def training(name: str) -> Training:
-    """On phantoms, as long as that of the shipped weights."""
+    """As long as that of the shipped weights."""
     change = CHANGES[name]
+    if change.start:
+        overrides = RUNNING | change.overrides
+        called = "release_unet_fine_tuned" if name == "batch_tuned" else f"pretraining_{name}"
+        start = replace(training(change.start), checkpoint="last")
+        return Training(called, start.network, "vessmap", start, **RECIPE | {"overrides": overrides})
     called = "release_unet" if name == "batch" else f"pretraining_{name}"
     return stages(
         called,
@@ -76,9 +97,14 @@ def training(name: str) -> Training:
 
 @torch.inference_mode()
 def scores(places: Places, name: str, data: str) -> list[Row]:
-    """Scores after the last epoch; of images of which a half was blanked, those of the other half."""
+    """Scores; of images of which a half was blanked, those of the other half.
+
+    After the last epoch on phantoms, which choose none, and after that on VessMAP which validates best.
+    """
     trained = training(name)
-    weights = trained.weights(places).with_name("last.pt")
+    weights = trained.weights(places)
+    if not CHANGES[name].start:
+        weights = weights.with_name("last.pt")
     network = load_weights(made(trained.network), weights).eval()
     if data == "vesselnn":
         return [
