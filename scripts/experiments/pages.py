@@ -268,7 +268,7 @@ def summarized(
 
 
 def pretraining_table(tuned: bool) -> str:
-    """A row for each recipe, of those on phantoms alone or on VessMAP after them: Dice, clDice on every kind of image."""
+    """A row for each recipe, on phantoms alone or on VessMAP after them: Dice, clDice on all images."""
     lines = []
     rows = done(pretraining.NAME)
     for name, change in pretraining.CHANGES.items():
