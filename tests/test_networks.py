@@ -56,6 +56,9 @@ PUBLIC: dict[str, Callable[..., nn.Module]] = {
     ),
     "no shortcuts": lambda in_channels, channels: DDMAC(in_channels, channels, shortcut_levels=()),
     "instance normalisation": lambda in_channels, channels: CascadeEnsemble(in_channels, channels, norm="instance"),
+    "DBAC with instance normalisation": lambda in_channels, channels: CascadeEnsemble(
+        in_channels, channels, dbac_norm="instance"
+    ),
 }
 each_staged = pytest.mark.parametrize("make", STAGED.values(), ids=STAGED.keys())
 each = pytest.mark.parametrize("make", PUBLIC.values(), ids=PUBLIC.keys())

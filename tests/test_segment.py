@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import subprocess
@@ -14,6 +15,7 @@ import PIL.ImageDraw
 import pytest
 import tifffile
 import torch
+from monai.bundle import ConfigParser
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 from bundle.__main__ import main
@@ -484,7 +486,9 @@ def truncated_weights(path):
 
 
 def narrow_weights(path):
-    torch.save({"model": CascadeEnsemble(channels=[4, 8, 16, 32, 64], dbac_scale=1.0).state_dict()}, path)
+    torch.save(
+        {"model": CascadeEnsemble(channels=[4, 8, 16, 32, 64], dbac_scale=1.0, dbac_norm="instance").state_dict()}, path
+    )
 
 
 def other_checkpoint(path):
@@ -609,13 +613,15 @@ def test_an_image_without_anything_gives_an_empty_mask_and_a_warning(segment, tm
 @shipped_weights
 @torch.inference_mode()
 def test_windows_leave_no_seam_and_the_mask_that_the_whole_image_gives():
-    window, overlap = 256, 0.375
-    image, truth = drawn_vessels((700, 900))
-    network = CascadeEnsemble(channels=[8, 16, 32, 64, 128], dbac_scale=1.0)
+    image, truth = drawn_vessels((1300, 2200))
+    config = json.loads((ROOT / "configs" / "inference.json").read_text(encoding="utf-8"))["network_def"]
+    network = ConfigParser({"network": config}).get_parsed_content("network")
     network = load_weights(network, SHIPPED).eval().to(memory_format=torch.channels_last)
     prepared = torch.as_tensor(AdaptiveHistogramEqualization()(image[None]))[None]
-    whole = WholeOrWindowsInferer()(prepared, network)[0, 0].numpy()
-    windows = WholeOrWindowsInferer(window=window, overlap=overlap, whole_pixels=0)(prepared, network)[0, 0].numpy()
+    inferer = WholeOrWindowsInferer()
+    window, overlap = inferer.window, inferer.overlap
+    windows = inferer(prepared, network)[0, 0].numpy()
+    whole = WholeOrWindowsInferer(whole_pixels=image.size)(prepared, network)[0, 0].numpy()
     assert score(whole > 0.5, truth)["cldice"] > 0.9  # there is something to disagree about
     assert score(windows > 0.5, whole > 0.5)["dice"] >= 0.995
     for axis in (0, 1):
@@ -626,5 +632,5 @@ def test_windows_leave_no_seam_and_the_mask_that_the_whole_image_gives():
         starts = [min(start, length - window) for start in range(0, length, int(window * (1 - overlap)))]
         borders = {border for start in starts for border in (start, start + window)}
         inside = [border - 1 for border in borders if 16 <= border <= length - 16]  # beyond, the whole image is padded
-        assert len(inside) >= 6
+        assert inside
         assert step[inside].max() < 0.25 * usual

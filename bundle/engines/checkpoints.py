@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..errors import InputError
 from ..io import atomic
+from ..networks import DBAC, DDMAC
 from .distributed import gathered, is_first_process
 
 __all__ = ["PublishedWeights", "ResumableCheckpoint", "load_weights", "new_run"]
@@ -191,7 +192,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
 
     Args:
         network: changed in place.
-        path: a state dictionary, or a dictionary whose ``model`` is one; half precision is widened.
+        path: a state dictionary, or a dictionary whose ``model`` is one; half precision is widened. Of an ensemble's a
+            cascade takes its own.
 
     Returns:
         The network.
@@ -206,6 +208,9 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         )
     checkpoint = _load(path)
     state = checkpoint.get("model", checkpoint)
+    if isinstance(network, DBAC | DDMAC) and isinstance(state, dict):
+        part = f"{type(network).__name__.lower()}."
+        state = {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)} or state
     _load_state(
         network, state, path, "give weights of this network, or the network's own channels and norm in the config"
     )

@@ -58,7 +58,7 @@ def instance_stages(name: str) -> tuple[Training, Training]:
     return stages(f"release_{name}_in", network, INSTANCE_PHANTOMS, INSTANCE_VESSMAP)[:2]
 
 
-PHANTOMS, SHIPPED, LONGEST = stages("release", ENSEMBLE)
+PHANTOMS, FINE_TUNED, LONGEST = stages("release", ENSEMBLE)
 _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 _, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
 CASCADES_PHANTOMS, CASCADES_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
@@ -73,16 +73,21 @@ DATA = {
     "phantoms": "phantoms",
     "instance": "phantoms, then VessMAP; instance normalisation",
     "instance_phantoms": "phantoms; instance normalisation",
+    "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
 }
-# of the ensemble, or of DBAC and of DDMAC
+# of the ensemble, or of DBAC and of DDMAC, each by itself or within an ensemble
 TRAININGS: dict[str, tuple[Training, ...]] = {
     "scratch": (SCRATCH,),
-    "fine_tuned": (SHIPPED,),
+    "fine_tuned": (FINE_TUNED,),
     "longer": (LONGEST,),
     "phantoms": (PHANTOMS,),
     "instance": CASCADES_FINE_TUNED,
     "instance_phantoms": CASCADES_PHANTOMS,
+    "shipped": (CASCADES_FINE_TUNED[0], FINE_TUNED),
 }
+SAME = ("dbac-shipped", "ddmac-shipped")  # as dbac-instance and ddmac-fine_tuned
+# whose training data and recipe a baseline must share to be compared with
+ALIKE = {data: (data,) for data in TRAININGS} | {"shipped": ("fine_tuned", "instance")}
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
     "unet": (
         "U-Net",
@@ -115,7 +120,11 @@ def parts() -> list[Part]:
         for data, training in trainings.items()
     ]
     for data in TRAININGS:
-        rows += [Part(NAME, f"{method}-{data}", 0, partial(one, method=method, data=data)) for method in METHODS]
+        rows += [
+            Part(NAME, f"{method}-{data}", 0, partial(one, method=method, data=data))
+            for method in METHODS
+            if f"{method}-{data}" not in SAME
+        ]
     return rows
 
 
@@ -135,11 +144,10 @@ def baseline(places: Places, training: Training) -> list[Row]:
 
 def probability_of_both(places: Places, data: str) -> Callable[[torch.Tensor], Sequence[torch.Tensor]]:
     """What both cascades say of an image, trained together or each by itself."""
-    trainings = TRAININGS[data]
-    networks = [load_weights(made(each.network), each.weights(places)).eval() for each in trainings]
-    if len(networks) == 1:
-        return networks[0].probabilities
-    return lambda image: [network(image) for network in networks]
+    networks = [load_weights(made(each.network), each.weights(places)).eval() for each in TRAININGS[data]]
+    dbac, ddmac = networks[0], networks[-1]
+    dbac, ddmac = getattr(dbac, "dbac", dbac), getattr(ddmac, "ddmac", ddmac)
+    return lambda image: (dbac(image), ddmac(image))
 
 
 @torch.inference_mode()
