@@ -3,8 +3,8 @@
     python scripts/publish_weights.py ENSEMBLE [--output models/model.pt]
     python scripts/publish_weights.py DBAC DDMAC [--output models/model.pt]
 
-A training never writes there by itself. The weights must fit the network of configs/inference.json, and what they give
-in half precision is compared with what they gave.
+Of an ensemble that is given for one of them its cascade is taken. A training never writes there by itself. The weights
+must fit the network of configs/inference.json, and what they give in half precision is compared with what they gave.
 """
 
 from __future__ import annotations

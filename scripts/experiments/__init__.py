@@ -23,4 +23,5 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "field": field.parts,
     "retina_sets": retina_sets.parts,
     "release": release.parts,
+    "pairs": release.pair_parts,
 }

@@ -14,7 +14,7 @@ from bundle.io import open_image
 from bundle.metrics import score
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
 
-from . import tables
+from . import release, tables
 from .datasets import SLICES, stack_files
 from .parts import Part, Places, Row
 from .predictions import SHIPPED, config, shipped
@@ -31,6 +31,11 @@ TABLES = {
     "tables": ("ensemble of the tables", ("DBAC", "DDMAC")),
     "instance": ("ensemble of the tables, instance normalisation", ("DBAC_in", "DDMAC_in")),
 }
+# as long as the shipped one, with one normalisation in both cascades; fused stacks alone
+LONG = {
+    "long_batch": ("ensemble, batch normalisation in both", "fine_tuned"),
+    "long_instance": ("ensemble, instance normalisation in both", "instance"),
+}
 Network = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -43,6 +48,7 @@ def parts() -> list[Part]:
             Part(NAME, f"{mode}-{name}-1", 0, partial(stacks, mode=mode, scale="1", name=name))
             for name in ("dbac", "ddmac", *TABLES)
         ]
+    made += [Part(NAME, f"fused-{name}-1", 0, partial(stacks, mode="fused", scale="1", name=name)) for name in LONG]
     for stack in SLICES:
         made += [Part(NAME, f"one_slice-{stack}", 0, partial(after_one_slice, stack=stack))]
     return made
@@ -54,12 +60,15 @@ def label(row: str) -> tuple[str, str, str]:
     if mode == "one_slice":
         return "slices", f"ensemble, fine-tuned on one slice of {network}", "1"
     called = {"ensemble": "ensemble", "dbac": "DBAC", "ddmac": "DDMAC"}
-    called |= {name: words for name, (words, _) in TABLES.items()}
+    called |= {name: words for name, (words, _) in (TABLES | LONG).items()}
     return mode, called[network], scale[0]
 
 
 def network_of(name: str, places: Places) -> Network:
-    """The shipped ensemble, one of its cascades, or the mean of networks of the tables."""
+    """The shipped ensemble, one of its cascades, the mean of networks of the tables, or of two others as long."""
+    if name in LONG:
+        both = release.probability_of_both(places, LONG[name][1])
+        return lambda x: torch.stack(list(both(x))).mean(0)
     if name in TABLES:
         trainings = [tables.training(network, "fine_tuned", 0) for network in TABLES[name][1]]
         networks = [load_weights(made(each.network), each.weights(places)).eval() for each in trainings]

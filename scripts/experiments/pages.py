@@ -344,6 +344,7 @@ def shipped_card() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "release": release_table,
     "shipped_card": shipped_card,
+    "pairs": lambda: summarized("pairs", lambda row: release.PAIRS[row], ["DBAC's norm", "DDMAC's norm"]),
     "release_paired": release_paired,
     "release_minutes": release_minutes,
     "sizes": sizes,

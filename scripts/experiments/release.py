@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -75,6 +76,7 @@ DATA = {
     "instance_phantoms": "phantoms; instance normalisation",
     "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
 }
+NORMS = {"fine_tuned": "batch", "instance": "instance", "fine_tuned+instance": "both"}
 # of the ensemble, or of DBAC and of DDMAC, each by itself or within an ensemble
 TRAININGS: dict[str, tuple[Training, ...]] = {
     "scratch": (SCRATCH,),
@@ -103,6 +105,12 @@ BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
         {"scratch": PLUS, "fine_tuned": PLUS_FINE_TUNED, "instance": instance_stages("UNetPlusPlus")[1]},
     ),
 }
+# training data of DBAC, and of DDMAC
+PAIRS = {
+    f"{dbac}-{ddmac}": (NORMS[dbac], NORMS[ddmac])
+    for dbac, ddmac in itertools.product(("fine_tuned", "instance", "fine_tuned+instance"), repeat=2)
+    if ("+" in dbac) == ("+" in ddmac)
+}
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {
     "dbac": ("DBAC", lambda dbac, ddmac: dbac),
@@ -126,6 +134,11 @@ def parts() -> list[Part]:
             if f"{method}-{data}" not in SAME
         ]
     return rows
+
+
+def pair_parts() -> list[Part]:
+    """The choice of the shipped pair, on the validation images: every DBAC with every DDMAC, and all four."""
+    return [Part("pairs", row, 0, partial(pair_scores, row=row)) for row in PAIRS]
 
 
 def label(row: str) -> tuple[str, str]:
@@ -156,3 +169,15 @@ def one(places: Places, method: str, data: str) -> list[Row]:
     items = labelled(places.data("vessmap").resolve(), "test")
     both = probability_of_both(places, data)
     return scored(probabilities(lambda x: METHODS[method][1](*both(x)), items), items)
+
+
+@torch.inference_mode()
+def pair_scores(places: Places, row: str) -> list[Row]:
+    """Scores of the average of a DBAC and a DDMAC, or of two of each, on the validation split."""
+    items = labelled(places.data("vessmap").resolve(), "val")
+    dbacs, ddmacs = ([probability_of_both(places, data) for data in each.split("+")] for each in row.split("-"))
+
+    def average(image: torch.Tensor) -> torch.Tensor:
+        return torch.stack([both(image)[0] for both in dbacs] + [both(image)[1] for both in ddmacs]).mean(0)
+
+    return scored(probabilities(average, items), items)
