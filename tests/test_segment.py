@@ -19,6 +19,7 @@ from monai.bundle import ConfigParser
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 from bundle.__main__ import main
+from bundle.commands import segment as command
 from bundle.data import InputDataset
 from bundle.engines import WholeOrWindowsInferer, load_weights
 from bundle.io import open_image, write_ome_tiff
@@ -44,21 +45,34 @@ def weights(network, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def random_config(tmp_path_factory):
+    """configs/inference.json for the random weights."""
+    config = json.loads(command.CONFIG.read_text(encoding="utf-8"))
+    config["network_def"]["dbac_norm"] = "batch"
+    path = tmp_path_factory.mktemp("bundle") / "configs" / "inference.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
+
+
 @pytest.fixture
-def segment(weights, tmp_path, capsys):
+def segment(weights, random_config, tmp_path, capsys, monkeypatch):
     """Segment into ``tmp_path / "out"``; gives the exit status, the lines of stdout and those of stderr.
 
     Both thresholds are 0.5, about which the random network's probabilities lie.
     """
+    own, random = command.CONFIG, weights
 
     def call(
         *words, weights=weights, output=tmp_path / "out", thresholds=("--low", "0.5", "--high", "0.5"), device="cpu"
     ):
         given = ["--weights", str(weights)] if weights else []
+        monkeypatch.setattr(command, "CONFIG", random_config if weights == random else own)
         capsys.readouterr()
-        command = ["segment", *map(str, words), "--output", str(output), "--device", device, *given, *thresholds]
+        line = ["segment", *map(str, words), "--output", str(output), "--device", device, *given, *thresholds]
         try:
-            status = main(command)
+            status = main(line)
         except SystemExit as stop:  # words that argparse refuses
             status = stop.code
         out, err = capsys.readouterr()
@@ -332,7 +346,7 @@ def test_inference_json_writes_what_segment_writes_and_ends_in_a_line_for_a_bad_
     (folder / "bad.tif").write_text("no image")
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
     command += ["--dataset_dir", str(folder), "--output_dir", str(output), "--weights", str(weights)]
-    command += ["--low", "0.5", "--high", "0.5", "--device", "$torch.device('cpu')"]
+    command += ["--low", "0.5", "--high", "0.5", "--device", "$torch.device('cpu')", "--network_def#dbac_norm", "batch"]
     # sums of floats depend on the number of threads, so that both sides take one
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

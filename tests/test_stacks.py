@@ -61,7 +61,7 @@ def weights(network, tmp_path_factory):
 def tiny(tmp_path, monkeypatch):
     """The command with a network of a few channels."""
     config = json.loads((ROOT / "configs" / "inference.json").read_text(encoding="utf-8"))
-    config["network_def"]["channels"] = CHANNELS
+    config["network_def"] |= {"channels": CHANNELS, "dbac_norm": "batch"}
     path = tmp_path / "bundle" / "configs" / "inference.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(config), encoding="utf-8")
@@ -291,6 +291,7 @@ def test_a_killed_run_goes_on_with_the_missing_slices_and_ends_as_if_unbroken(se
         "output_dir": str(tmp_path / "out"),
         "weights": str(weights),
         "network_def#channels": CHANNELS,
+        "network_def#dbac_norm": "batch",
         "mode": "stack",
         "low": 0.5,
         "high": 0.6,
@@ -344,7 +345,7 @@ def test_what_another_run_left_is_not_taken_up(segmenter, network, tmp_path, cap
         stack_file(path, grey((6, 30, 40), seed=1))
     again = segmenter(path, per="volume" if change == "contrast" else "slice")
     if change == "weights":
-        again.network.network.network = CascadeEnsemble(channels=CHANNELS, dbac_scale=1.0, dbac_norm="instance").eval()
+        again.network.network.network = CascadeEnsemble(channels=CHANNELS, dbac_scale=1.0).eval()
     with caplog.at_level(logging.INFO, "bundle"):
         again.run()
     assert again.network.network.seen == 6
@@ -402,7 +403,7 @@ def test_memory_does_not_grow_with_depth(weights, tmp_path, monkeypatch, depths,
         folder = tmp_path / str(depth)
         stack_file(folder / "in" / "a.tif", np.stack(list(planes(depth, side))))
         options = {"bundle_root": str(ROOT), "weights": str(weights), "network_def#channels": CHANNELS, "mode": "stack"}
-        options |= {"low": 0.5, "high": 0.6, "device": "cpu"}
+        options |= {"network_def#dbac_norm": "batch", "low": 0.5, "high": 0.6, "device": "cpu"}
         peaks.append(peak_of(options | {"dataset_dir": str(folder / "in"), "output_dir": str(folder / "out")}))
         assert open_image(folder / "out" / "a_mask.tif").shape == (depth, side, side)
     assert peaks[1] - peaks[0] < bound
