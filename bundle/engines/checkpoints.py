@@ -210,10 +210,10 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     state = checkpoint.get("model", checkpoint)
     if isinstance(network, DBAC | DDMAC) and isinstance(state, dict):
         part = f"{type(network).__name__.lower()}."
-        state = {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)} or state
-    _load_state(
-        network, state, path, "give weights of this network, or the network's own channels and norm in the config"
-    )
+        own = {name: value for name, value in state.items() if str(name).startswith(part)}
+        state = {name.removeprefix(part): value for name, value in own.items()} or state
+    remedy = "give weights of this network, or the network's own channels, norm and dbac_norm in the config"
+    _load_state(network, state, path, remedy)
     return network
 
 
@@ -231,8 +231,26 @@ def _load_state(network: nn.Module, state: dict, path: Path, remedy: str) -> Non
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        first = str(error).strip().splitlines()[-1].strip()
-        raise InputError(path, f"does not fit {type(network).__name__} ({first})", remedy) from error
+        problem = _differing(network, state) or str(error).strip().splitlines()[-1].strip()
+        raise InputError(path, f"does not fit {type(network).__name__} ({problem})", remedy) from error
+
+
+def _differing(network: nn.Module, state: dict) -> str:
+    """In a few words, in what a state dictionary is another network's; nothing if that is not what is wrong."""
+    if not isinstance(state, dict):
+        return ""
+    own = network.state_dict()
+    both = [name for name in own if name in state]
+    kinds = {
+        "lacks": [name for name in own if name not in state],
+        "has no place for": [name for name in state if name not in own],
+        "has another size for": [name for name in both if own[name].shape != getattr(state[name], "shape", None)],
+    }
+    return ", ".join(
+        f"{kind} {names[0]}" + f" and {len(names) - 1} more" * (len(names) > 1)
+        for kind, names in kinds.items()
+        if names
+    )
 
 
 def _write(checkpoint: dict, path: Path) -> None:

@@ -43,5 +43,5 @@ def refused_setting(exception: BaseException | None) -> str | None:
                 if frame.f_code.co_name == "__init__" and frame.f_globals["__name__"].split(".")[0] == PACKAGE:
                     name = type(frame.f_locals["self"]).__name__
                     return f"{name}: {exception}; change this setting of the config or of the command line"
-        exception = exception.__cause__ or exception.__context__
+        exception = exception.__cause__ or (None if exception.__suppress_context__ else exception.__context__)
     return None

@@ -22,7 +22,7 @@ from ..errors import InputError, input_error
 from ..io import KINDS, OUTPUT_SUFFIXES, output_path, write_image
 from ..io.atomic import remove
 from ..pictures import mask_overlay, write_png
-from .remarks import remark_on_mask
+from .remarks import remark_on_mask, vessel_share
 
 __all__ = ["SegmentationEvaluator", "SegmentationWriter", "unfinished"]
 
@@ -124,7 +124,9 @@ class SegmentationWriter:
             write_png(self._path(source, "overlay"), mask_overlay(original, found))
             self._image(source, "mask", found, mask)
             remark_on_mask(source, found)
-            logger.info("%s: %.1f %% vessel, %s", source, 100 * found.mean(), self._path(source, "mask"))
+            grey = original if original.ndim == 2 else original.max(axis=0)
+            share = vessel_share(np.count_nonzero(found), found.shape, grey)
+            logger.info("%s: %s, %s", source, share, self._path(source, "mask"))
 
     def _path(self, source: str, kind: str) -> Path:
         return output_path(self.output_dir, source, kind, self.suffix)

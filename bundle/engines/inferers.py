@@ -32,9 +32,9 @@ Rows = Callable[[int, int], torch.Tensor]
 class WholeOrWindowsInferer(Inferer):
     """Segment an image that fits as a whole, a larger one in overlapping windows with Gaussian weights.
 
-    Margins that show nothing, as those of a mosaic (:func:`~bundle.transforms.margins.empty_margin`, of the first
-    channel), hold nothing, and the network sees the image mirrored in their place: black beside the tissue would change
-    what it finds there.
+    Margins that show nothing in any channel, as those of a mosaic (:func:`~bundle.transforms.margins.empty_margin`),
+    hold nothing, and the network sees the image mirrored in their place: black beside the tissue would change what it
+    finds there. At another scale they are sought in the resampled image.
 
     Args:
         window: side of a window, in pixels of the scaled image; a multiple of the network's stride.
@@ -187,7 +187,7 @@ def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) 
     image = image.clone(memory_format=torch.channels_last)
     margins = {}
     for index, planes in enumerate(image):
-        margin = empty_margin(planes[0].float().cpu().numpy())
+        margin = empty_margin(planes.amax(0).float().cpu().numpy())
         if margin is None:
             continue
         margins[index] = torch.from_numpy(margin).to(image.device)
@@ -196,8 +196,10 @@ def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) 
                 filled = mirrored(plane.float().cpu().numpy(), margin)
                 plane.copy_(torch.from_numpy(filled))
     output = network(image)
+    if margins:
+        output = output.clone()  # which may be a view of the network's own
     for index, margin in margins.items():
-        output[index].masked_fill_(margin, 0)
+        output[index, :, margin] = 0
     return output
 
 

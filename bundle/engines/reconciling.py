@@ -18,7 +18,7 @@ from ..pictures import brightest_vessel, depth_picture, mask_overlay, rendering_
 from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
 from ..volumes.reconcile import reconcile
-from .remarks import remark_on_mask
+from .remarks import remark_on_mask, vessel_share
 from .stacks import SegmentedStack, StackSegmenter, _known
 
 __all__ = ["ReconcilingSegmenter"]
@@ -80,16 +80,16 @@ class ReconcilingSegmenter(StackSegmenter):
             file = self._path(stack, "surface").with_suffix(f".{self.surface}")
             count = write_surface(file, kept.planes(), spacing)
             logger.info("%s: %d triangles in %s, %s", path, count, "µm" if spacing else "voxels", file)
-        self.write_volume(stack, "mask", self._counted(kept.planes(), stack), bool)
+        self.write_volume(stack, "mask", self._counted(kept.planes(), stack, fused), bool)
         remark_on_mask(path, flat)
 
-    def _counted(self, planes: Iterator[np.ndarray], stack: SegmentedStack) -> Iterator[np.ndarray]:
+    def _counted(self, planes: Iterator[np.ndarray], stack: SegmentedStack, fused: np.ndarray) -> Iterator[np.ndarray]:
         voxels = 0
         for plane in planes:
             voxels += int(np.count_nonzero(plane))
             yield plane
-        share = 100 * voxels / np.prod(stack.shape)
-        logger.info("%s: %.1f %% vessel, 2D and 3D reconciled, %s", stack.image.path, share, self._path(stack, "mask"))
+        share = vessel_share(voxels, stack.shape, fused)
+        logger.info("%s: %s, 2D and 3D reconciled, %s", stack.image.path, share, self._path(stack, "mask"))
 
     def _segment(self, fused: np.ndarray, stack: SegmentedStack) -> tuple[np.ndarray, np.ndarray]:
         """Probability and mask of the fused image, ``[Y, X]``."""

@@ -1,16 +1,19 @@
-"""Warnings of masks that the weights may not be the right ones for."""
+"""What is said of a mask: how much of the image it is, and that the weights may not be the right ones for it."""
 
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..metrics import median_width
+from ..transforms.margins import hidden_pixels
 from .scales import SEEN_WIDTHS
 
-__all__ = ["remark_on_mask"]
+__all__ = ["remark_on_mask", "vessel_share"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,3 +37,16 @@ def remark_on_mask(source: str | Path, found: np.ndarray) -> None:
             width,
             *SEEN_WIDTHS,
         )
+
+
+def vessel_share(count: int, shape: Sequence[int], grey: np.ndarray) -> str:
+    """How much of an image is vessel, in words; a margin that shows nothing is no part of it.
+
+    Args:
+        count: pixels or voxels of vessels.
+        shape: of the image, a stack's Z first.
+        grey: the image, or a stack's projection, ``[Y, X]``, made smaller or not.
+    """
+    hidden = hidden_pixels([lambda: [grey]], grey.shape)[0] / grey.size
+    share = 100 * count / (math.prod(shape) * (1 - hidden))
+    return f"{share:.1f} % vessel" + " of what is shown" * bool(hidden)

@@ -43,10 +43,10 @@ from ..transforms import CloseGaps, HysteresisThreshold, LinearContrast, RemoveF
 from ..transforms.arrays import DictionaryTwin
 from ..transforms.binarization import TOLERANCE, ball
 from ..transforms.contrast import stretch
-from ..volumes import StoredVolume, ahead, band_rows, behind, percentiles
+from ..volumes import StoredVolume, ahead, band_rows, behind
 from .disagreement import WithDisagreement
 from .inferers import WholeOrWindowsInferer, middle_of
-from .remarks import remark_on_mask
+from .remarks import remark_on_mask, vessel_share
 
 __all__ = ["SegmentedStack", "StackSegmenter"]
 
@@ -56,6 +56,7 @@ logger = logging.getLogger(__name__)
 PICTURE_SIDE = 8192
 
 ReadRows = Callable[[int, int, int], np.ndarray]
+Limits = tuple[float, float, float | None]  # of the contrast
 
 
 @dataclass(frozen=True)
@@ -207,8 +208,7 @@ class StackSegmenter:
 
         self.write_volume(stack, "mask", counted(), bool)
         remark_on_mask(source, _middle(stack.mask.rows, stack.shape))
-        share = 100 * voxels / math.prod(stack.shape)
-        logger.info("%s: %.1f %% vessel, %s", source, share, self._path(stack, "mask"))
+        logger.info("%s: %s, %s", source, vessel_share(voxels, stack.shape, grey), self._path(stack, "mask"))
 
     def write_volume(
         self, stack: SegmentedStack, kind: str, planes: Iterable[np.ndarray], dtype: np.dtype | type
@@ -265,7 +265,7 @@ class StackSegmenter:
         return {
             "input": [str(image.path.resolve()), sum(s.st_size for s in about), max(s.st_mtime_ns for s in about)],
             "reading": [*image.shape, str(image.dtype), repr(sorted(self.reader.options.items(), key=str))],
-            "contrast": [*self.contrast.percentiles, self.contrast.per],
+            "contrast": [*self.contrast.percentiles, self.contrast.per, "without margins"],
             "network": _fingerprint(self.network.network),
             "windows": [inferer.window, inferer.overlap, inferer.whole_pixels],
             "scale": inferer.scale,
@@ -302,7 +302,7 @@ class StackSegmenter:
             logger.info("%s: goes on with slice %d, %d of %d are there", grey.path, missing[0] + 1, count, depth)
         limits = None
         if self.contrast.per == "volume":
-            limits = percentiles(lambda: ahead(grey.blocks(range(depth))), self.contrast.percentiles)
+            limits = self._limits(grey, range(depth))
         scale = self.inferer.scale
         if scale == "auto":
             scale = self._fit(grey, limits)
@@ -332,35 +332,28 @@ class StackSegmenter:
         with torch.autocast(self.device.type, enabled=self.amp):
             return self.network(batch)
 
-    def _fit(self, grey: _Grey, limits: np.ndarray | None) -> float:
+    def _fit(self, grey: _Grey, limits: Limits | None) -> float:
         """The scale that the projection of the enhanced slices asks for."""
         reads = dict(self._readers(grey, range(grey.shape[0]), limits, keep=False))
         shown = _middle(lambda z, start, stop: reads[z](start, stop), grey.shape)
         return self.inferer.fit(_tensor(shown).to(self.device), self._compute)
 
     def _readers(
-        self, grey: _Grey, slices: Iterable[int], limits: np.ndarray | None, keep: bool = True
+        self, grey: _Grey, slices: Iterable[int], limits: Limits | None, keep: bool = True
     ) -> Iterator[tuple[int, Callable[[int, int], np.ndarray]]]:
         """For each slice, what reads its enhanced rows; a slice of one block is read and enhanced at once."""
         for z in slices:
             if len(grey.bands) == 1 and keep:
                 plane = grey.rows(z, 0, grey.shape[1])
-                enhanced = self._enhanced(plane, limits, lambda plane=plane: [plane])
+                own = limits or self.contrast.limits([lambda plane=plane: [plane]], plane.shape)
+                enhanced = stretch(plane, *own)
                 yield z, lambda start, stop, enhanced=enhanced: enhanced[start:stop]
             else:
-                own = limits
-                if own is None:
-                    own = percentiles(lambda z=z: grey.blocks([z]), self.contrast.percentiles)
-                yield z, lambda start, stop, z=z, own=own: self._enhanced(grey.rows(z, start, stop), own)
+                own = limits or self._limits(grey, [z])
+                yield z, lambda start, stop, z=z, own=own: stretch(grey.rows(z, start, stop), *own)
 
-    def _enhanced(
-        self,
-        rows: np.ndarray,
-        limits: np.ndarray | None,
-        blocks: Callable[[], Iterable[np.ndarray]] | None = None,
-    ) -> np.ndarray:
-        low, high = percentiles(blocks, self.contrast.percentiles) if limits is None else limits
-        return stretch(rows.astype(np.float32, copy=False), low, high)
+    def _limits(self, grey: _Grey, slices: Iterable[int]) -> Limits:
+        return self.contrast.limits([lambda z=z: grey.blocks([z]) for z in slices], grey.shape[1:])
 
     def _binarize(self, probability: StoredVolume, steps: list[tuple[str, object]], work: Path) -> StoredVolume:
         mask = None

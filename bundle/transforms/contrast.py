@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -11,26 +13,33 @@ from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 from skimage.exposure import equalize_adapthist
 
+from ..volumes import ahead, percentiles
 from .arrays import DictionaryTwin, channels_first, source
-from .margins import empty_margin, mirrored
+from .margins import Blocks, empty_margin, hidden_pixels, mirrored
 
 logger = logging.getLogger(__name__)
 
 
-def stretch(image: np.ndarray, low: float, high: float) -> np.ndarray:
+# of what is not margin, so that a margin's 0 remains its own
+DARKEST = np.float32(1e-6)
+
+
+def stretch(image: np.ndarray, low: float, high: float, margin: float | None = None) -> np.ndarray:
     """Map `low` to 0 and `high` to 1 linearly, and clip.
 
     Args:
         image: values of any real type.
         low: the value that becomes 0.
         high: the value that becomes 1.
+        margin: the lowest value, if it is that of a margin, which alone becomes 0 then.
 
     Returns:
         float32 in [0, 1]; 0 everywhere if `high` is not above `low`.
     """
     if not high > low:
         return np.zeros(image.shape, np.float32)
-    return np.clip((image.astype(np.float64) - low) / (float(high) - float(low)), 0, 1).astype(np.float32)
+    out = np.clip((image.astype(np.float64) - low) / (float(high) - float(low)), 0, 1).astype(np.float32)
+    return out if margin is None else np.where(image == margin, np.float32(0), np.maximum(out, DARKEST))
 
 
 class AdaptiveHistogramEqualization(Transform):
@@ -106,6 +115,9 @@ class LinearContrast(Transform):
         per: "slice" takes the percentiles in every slice of a stack, which brings out the dim vessels of deep slices
             and the noise of empty ones; "volume" in the whole stack, which keeps the slices comparable. Of a single
             image the two are the same. Channels are treated each on its own.
+
+    A margin that shows nothing (:func:`~bundle.transforms.margins.empty_margin`) has no part in the percentiles, and is
+    0: otherwise it would be what is dark, and the tissue a bright grey.
     """
 
     backend = [TransformBackends.NUMPY]
@@ -135,8 +147,26 @@ class LinearContrast(Transform):
         out = np.empty(image.shape, np.float32)
         for index in np.ndindex(*(image.shape[axis] for axis in parts)):
             part = (index[0], slice(None), slice(None), *index[1:])
-            out[part] = stretch(image[part], *np.percentile(image[part], self.percentiles))
+            planes = np.moveaxis(np.atleast_3d(image[part]), -1, 0)
+            limits = self.limits([lambda plane=plane: [plane] for plane in planes], image.shape[1:3])
+            out[part] = stretch(image[part], *limits)
         return convert_to_dst_type(out, img, dtype=np.float32)[0]
+
+    def limits(self, planes: Sequence[Blocks], shape: tuple[int, int]) -> tuple[float, float, float | None]:
+        """What :func:`stretch` is given for planes that are stretched alike, with but a part in memory at a time.
+
+        Args:
+            planes: for each plane, what gives its rows ``[n, columns]`` whenever it is called.
+            shape: rows and columns.
+
+        Returns:
+            The values that become 0 and 1, and that of a margin.
+        """
+        hidden, least = hidden_pixels(planes, shape)
+        low, high = percentiles(
+            lambda: ahead(chain.from_iterable(blocks() for blocks in planes)), self.percentiles, hidden
+        )
+        return low, high, least if hidden else None
 
 
 class EnhanceContrast(Transform):

@@ -2,58 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends
-from scipy.ndimage import distance_transform_edt, label, maximum_filter, minimum_filter
+from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximum_filter, minimum_filter
 
 from ..errors import InputError
 
-__all__ = ["RandMargin", "RandMargind", "empty_margin", "mirrored"]
+__all__ = ["RandMargin", "RandMargind", "empty_margin", "hidden_pixels", "mirrored"]
 
 SIDE = 33  # pixels of the square that fits wherever nothing is shown; odd, so that it has a middle
 LEAST = 500  # pixels of a margin
-ELSEWHERE = 0.05  # share of the other pixels that may have the margin's value by chance
+FIELD = 65  # pixels of the square that fits into most of what is shown: a vessel is narrower
+ABRUPT = 0.25  # of the median of what is shown, which the pixels beside a margin have at least
+LOOKED_AT = 1 << 23  # pixels, about, of the image in which a margin is sought
+PASSES = 8  # after which pixels that no mirror has reached have the value of the nearest
+
+# gives the rows of an image, some at a time
+Blocks = Callable[[], Iterable[np.ndarray]]
 
 
 def empty_margin(plane: np.ndarray) -> np.ndarray | None:
     """Where an image shows nothing, such as the black around the tiles of a mosaic.
 
     That is where a square of 33 pixels of its lowest value fits, beyond the image's border too, with all of that value
-    that adjoins, unless many other pixels have that value: then the background was taken off, and the empty squares are
-    background as well.
+    that adjoins. A background that was set to 0 is none. It is told from one by what is shown beside it: a field, into
+    most of which squares of 65 pixels fit, and which ends abruptly; vessels are narrower, or fade.
 
     Args:
-        plane: ``[X, Y]``, any real type.
+        plane: ``[X, Y]``, any real type or boolean.
 
     Returns:
         Boolean ``[X, Y]``; None if there is no such place. All of an image of a single value is one.
     """
-    lowest = plane == plane.min()
+    least = plane.min()
+    lowest = plane == least
     if lowest.all():
         return lowest
     if np.count_nonzero(lowest) < LEAST:
         return None
-    beyond = np.pad(lowest.view(np.uint8), SIDE - 1, constant_values=1)
-    fits = minimum_filter(beyond, SIDE, mode="constant", cval=0)
-    inside = slice(SIDE - 1, 1 - SIDE)
-    squares = maximum_filter(fits, SIDE, mode="constant", cval=0)[inside, inside].view(bool)
-    other = ~squares
-    if np.count_nonzero(squares) < LEAST or np.count_nonzero(lowest & other) > ELSEWHERE * np.count_nonzero(other):
+    squares = opened(lowest, SIDE)
+    if np.count_nonzero(squares) < LEAST:
         return None
     areas, count = label(lowest)
     adjoin = np.zeros(count + 1, bool)
     adjoin[areas[squares]] = True
     margin = adjoin[areas]
-    return None if np.ptp(plane[~margin]) == 0 else margin
+    shown = ~margin
+    if 2 * np.count_nonzero(opened(shown, FIELD)) < np.count_nonzero(shown):
+        return None
+    level, beside = (np.median(plane[where]) - float(least) for where in (shown, shown & binary_dilation(margin)))
+    if beside < ABRUPT * level:
+        return None
+    return None if (plane[shown] == plane[shown][0]).all() else margin
+
+
+def hidden_pixels(planes: Sequence[Blocks], shape: tuple[int, int]) -> tuple[int, float]:
+    """How many pixels of images that belong together are margin, with but a part of one in memory at a time.
+
+    Of images of more than some eight million pixels the maxima of squares are looked at.
+
+    Args:
+        planes: for each image, what gives its rows ``[n, columns]``, in order, whenever it is called; any real type.
+        shape: rows and columns of each.
+
+    Returns:
+        The number, without that of images whose margin is above the lowest value of all; 0 if nothing else is there.
+        And that lowest value.
+    """
+    found = [_hidden(blocks, shape) for blocks in planes]
+    least = min(value for _, value in found)
+    hidden = sum(count for count, value in found if value == least)
+    return (0 if hidden == len(found) * shape[0] * shape[1] else hidden), least
+
+
+def _hidden(blocks: Blocks, shape: tuple[int, int]) -> tuple[int, float]:
+    square = math.ceil(math.sqrt(shape[0] * shape[1] / LOOKED_AT))
+    columns = np.arange(0, shape[1], square)
+    least = maxima = None
+    start = 0
+    for block in blocks():
+        if maxima is None:
+            least = block.min()
+            maxima = np.empty((-(-shape[0] // square), len(columns)), block.dtype)
+        least = min(least, block.min())
+        of = np.arange(start, start + len(block)) // square
+        firsts = np.flatnonzero(np.diff(of, prepend=-1))
+        highest = np.maximum.reduceat(np.maximum.reduceat(block, columns, axis=1), firsts, axis=0)
+        if start % square:  # a row of squares that the block before began
+            highest[0] = np.maximum(maxima[of[0]], highest[0])
+        maxima[of[firsts]] = highest
+        start += len(block)
+    margin = empty_margin(maxima) if maxima.min() == least else None
+    if margin is None:
+        return 0, least
+    heights, widths = (np.diff([*range(0, side, square), side]) for side in shape)
+    return int(heights @ margin @ widths), least
+
+
+def opened(region: np.ndarray, side: int) -> np.ndarray:
+    """Where a square of odd side fits into a region ``[X, Y]`` that goes on beyond the image's border."""
+    padded = np.pad(region.view(np.uint8), side - 1, constant_values=1)
+    fits = minimum_filter(padded, side, mode="constant", cval=0)
+    inside = slice(side - 1, 1 - side)
+    return maximum_filter(fits, side, mode="constant", cval=0)[inside, inside].view(bool)
 
 
 def mirrored(plane: np.ndarray, margin: np.ndarray) -> np.ndarray:
     """Fill a margin by the image, mirrored at the margin's border, and again where one image does not reach.
+
+    What eight images do not reach, far from the little that is shown, has the value of the nearest pixel.
 
     Args:
         plane: ``[X, Y]``.
@@ -64,13 +127,15 @@ def mirrored(plane: np.ndarray, margin: np.ndarray) -> np.ndarray:
     """
     filled, left = plane.copy(), margin.copy()
     last = np.array(plane.shape)[:, None] - 1
-    while left.any():
+    for number in range(PASSES + 1):
+        if not left.any():
+            break
         places = np.array(np.nonzero(left))
         nearest = distance_transform_edt(left, return_distances=False, return_indices=True)[:, *places]
         across = 2 * nearest - places
         known = ((across >= 0) & (across <= last)).all(0)
         known[known] = ~left[tuple(across[:, known])]
-        if not known.any():  # one row of pixels has no other behind it
+        if number == PASSES or not known.any():  # one row of pixels has no other behind it
             across, known = nearest, np.ones_like(known)
         to, of = places[:, known], across[:, known]
         filled[tuple(to)] = filled[tuple(of)]
@@ -82,10 +147,10 @@ class RandMargin(Randomizable, Transform):
     """Now and then give a rectangle of an image, or all of it, a single dark grey.
 
     A network that normalises every image by itself makes as much of an image without anything as of any other, unless
-    it was shown such. Margins of exactly one value never reach it (:func:`empty_margin`), dark and noisy ones do. Of
-    the rectangle's sides each is between a third of the image's and all of it; both are all of it in a quarter of the
-    cases. The grey value is 0 in half of them, else up to a tenth: from bright ones a network learns that the inside of
-    a wide vessel is empty too.
+    it was shown such. In inference margins of exactly one value never reach it (:func:`empty_margin`); whether these
+    rectangles prepare it for dark surroundings with noise was not tried. Of the rectangle's sides each is between a
+    third of the image's and all of it; both are all of it in a quarter of the cases. The grey value is 0 in half of
+    them, else up to a tenth: from bright ones a network learns that the inside of a wide vessel is empty too.
 
     Args:
         prob: how often.

@@ -9,7 +9,7 @@ import numpy as np
 _DIGIT = 16  # bits that one pass settles: its counts take half a megabyte
 
 
-def percentiles(blocks: Callable[[], Iterable[np.ndarray]], q: Sequence[float]) -> np.ndarray:
+def percentiles(blocks: Callable[[], Iterable[np.ndarray]], q: Sequence[float], skip: int = 0) -> np.ndarray:
     """Percentiles as :func:`numpy.percentile` gives them of all values together, in constant memory.
 
     Values are counted by the leading 16 bits of integers that have their order; a further pass counts the next 16 bits
@@ -18,23 +18,24 @@ def percentiles(blocks: Callable[[], Iterable[np.ndarray]], q: Sequence[float]) 
     Args:
         blocks: gives arrays of one real type without NaN, whenever it is called.
         q: percentiles, 0 to 100.
+        skip: how many of the lowest values do not count.
 
     Returns:
         float64, as many as ``q``.
 
     Raises:
-        ValueError: no value at all.
+        ValueError: no value at all, or none that counts.
     """
     dtype, counts = _count(blocks, None, (0,))
-    total = int(counts[0].sum())
-    if not total:
+    total = int(counts[0].sum()) - skip
+    if total <= 0:
         raise ValueError("no values, so no percentiles")
     # the numbers of the order statistics between which NumPy interpolates
     place = np.true_divide(q, 100) * (total - 1)
     below = np.floor(place).astype(np.int64)
     ranks = sorted({*below.tolist(), *np.minimum(below + 1, total - 1).tolist()})
     found = dict.fromkeys(ranks, 0)  # the leading bits, as far as they are settled
-    rest = {rank: rank for rank in ranks}  # the number among the values that have them
+    rest = {rank: rank + skip for rank in ranks}  # the number among the values that have them
     bits = dtype.itemsize * 8
     width = min(_DIGIT, bits)
     for shift in range(bits - width, -1, -width):
