@@ -21,7 +21,18 @@ from bundle.data import labelled_images
 from bundle.errors import InputError
 from bundle.networks import UNet
 from scripts import results
-from scripts.experiments import EXPERIMENTS, few_labels, field, microscopes, pages, recipe, shipped, tables, trainings
+from scripts.experiments import (
+    EXPERIMENTS,
+    few_labels,
+    field,
+    microscopes,
+    pages,
+    recipe,
+    release,
+    shipped,
+    tables,
+    trainings,
+)
 from scripts.experiments import __main__ as experiments_command
 from scripts.experiments.datasets import SLICES, dataset
 from scripts.experiments.parts import ROOT, Part, Places, read_rows
@@ -237,10 +248,20 @@ def test_nnunet_gets_the_training_images_and_its_masks_of_one(tmp_path):
 
 
 def test_few_labels_use_the_tables_own_trainings_at_both_ends():
-    assert few_labels.training("DBAC", 50, 0) == tables.training("DBAC", "fine_tuned", 0)
-    assert few_labels.training("DBAC", 0, 0) == tables.training("DBAC", "phantoms", 0)
-    some = few_labels.training("DDMAC", 4, 2)
+    assert few_labels.training("DBAC", "short", 50, 0) == tables.training("DBAC", "fine_tuned", 0)
+    assert few_labels.training("DBAC", "short", 0, 0) == tables.training("DBAC", "phantoms", 0)
+    some = few_labels.training("DDMAC", "short", 4, 2)
     assert some.start == tables.training("DDMAC", "phantoms", 0) and some.data == "vessmap-4.draw2"
+
+
+@pytest.mark.parametrize("count", [4, 20])
+def test_long_trainings_on_few_labels_are_as_long_as_on_all_and_choose_no_epoch(count: int):
+    whole = few_labels.training("DDMAC", "long", 50, 0)
+    some = few_labels.training("DDMAC", "long", count, 1)
+    assert count * some.schedule[1] == 50 * whole.schedule[1] and some.schedule[0] == whole.schedule[0]
+    assert some.start == whole.start and not some.validated
+    assert {each.checkpoint for each in (some, whole, whole.start)} == {"last"}
+    assert whole.name == release.MAGNIFIED_FINE_TUNED[1].name != some.name
 
 
 def test_a_training_that_goes_on_has_the_weights_it_was_given_and_reports_once(tmp_path):

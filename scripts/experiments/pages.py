@@ -359,7 +359,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "test_time": lambda: summarized("test_time", lambda row: [row.replace("_", " ")], ["Averaged over"]),
     "stages": lambda: summarized("stages", lambda row: [STAGES[row]], ["DBAC's stage"]),
     "binarization": binarization,
-    "few_labels": lambda: summarized("few_labels", lambda row: [row], ["Labelled images"]),
+    "few_labels": lambda: summarized("few_labels", few_labels.label, ["Training", "Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),
     "pretraining": lambda: pretraining_table(tuned=False),
     "pretraining_tuned": lambda: pretraining_table(tuned=True),
@@ -383,22 +383,25 @@ def reliability(axes: Axes) -> None:
 
 
 def labels_needed(axes: Axes) -> None:
-    """Dice by the number of labelled images, beside what was published."""
-    axes.set(xlabel="labelled images", ylabel="Dice, %", xticks=range(len(few_labels.COUNTS)))
-    axes.set_xticklabels([str(count) for count in few_labels.COUNTS])
-    curves = {"dice": ("o-", "tab:blue", "Dice"), "cldice": ("s--", "tab:orange", "clDice")}
-    for name, (style, colour, called) in curves.items():
-        points = []
-        for place, parts in enumerate(done("few_labels").values()):
-            if parts:
-                draws = [100 * summarize(scores(part))[name].mean for part in parts]
-                points.append((place, np.mean(draws), np.std(draws, ddof=1) if len(draws) > 1 else 0))
-        x, y, deviation = np.array(points).reshape(-1, 3).T
-        axes.errorbar(x, y, deviation, fmt=style, markersize=4, color=colour, capsize=3, label=f"{called}, ensemble")
-    place = {count: index for index, count in enumerate(few_labels.COUNTS)}
+    """Dice and clDice by the number of labelled images, beside what was published."""
+    place = {str(count): index for index, count in enumerate(few_labels.COUNTS["short"])}
+    axes.set(xlabel="labelled images", ylabel="Dice, clDice, %", xticks=list(place.values()))
+    axes.set_xticklabels(place)
+    curves = {"dice": ("tab:blue", "Dice"), "cldice": ("tab:orange", "clDice")}
+    for training, style in (("short", "s--"), ("long", "o-")):
+        for name, (colour, called) in curves.items():
+            points = []
+            for row, parts in done("few_labels").items():
+                if parts and row.startswith(training):
+                    draws = [100 * summarize(scores(part))[name].mean for part in parts]
+                    deviation = np.std(draws, ddof=1) if len(draws) > 1 else 0
+                    points.append((place[few_labels.label(row)[1]], np.mean(draws), deviation))
+            x, y, deviation = np.array(points).reshape(-1, 3).T
+            label = f"{called}, {few_labels.CALLED[training].split(',')[0]}"
+            axes.errorbar(x, y, deviation, fmt=style, markersize=4, color=colour, capsize=3, label=label)
     for count, low, high in PUBLISHED:
         label = "Dice, published" if count == 0 else None
-        axes.plot([place[count]] * 2, [low, high], "x-", color="0.4", label=label)
+        axes.plot([place[str(count)]] * 2, [low, high], "x-", color="0.4", label=label)
 
 
 # Dice of published networks by labelled images of VessMAP: least and most

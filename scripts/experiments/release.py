@@ -32,6 +32,7 @@ MARGINS = {"margins": 0.08}
 # with instance normalisation: pretraining.py says why
 INSTANCE_PHANTOMS = {"overrides": RUNNING | MARGINS | zoomed(0.5, 4.0)}
 INSTANCE_VESSMAP = {"overrides": RUNNING | MARGINS}
+NORM = {"DBAC": "instance", "DDMAC": "batch"}  # as shipped
 LONGER = {"schedule": (10, 8), "crop": 160, "overrides": RUNNING | {"averaging": 0.98}}
 
 
@@ -59,10 +60,17 @@ def instance_stages(name: str) -> tuple[Training, Training]:
     return stages(f"release_{name}_in", network, INSTANCE_PHANTOMS, INSTANCE_VESSMAP)[:2]
 
 
+def magnified_stages(name: str) -> tuple[Training, Training]:
+    """The same with the normalisation that is shipped, the config's own statistics of it, and no margins."""
+    network = {"_target_": f"bundle.networks.{name}", "channels": UNET["channels"], "norm": NORM[name]}
+    return stages(f"release_{name}_magnified", network, {"overrides": zoomed(0.5, 4.0)}, {"overrides": {}})[:2]
+
+
 PHANTOMS, FINE_TUNED, LONGEST = stages("release", ENSEMBLE)
 _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 _, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
 CASCADES_PHANTOMS, CASCADES_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
+MAGNIFIED_PHANTOMS, MAGNIFIED_FINE_TUNED = zip(*map(magnified_stages, NORM), strict=True)
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
