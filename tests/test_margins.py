@@ -65,6 +65,16 @@ def test_a_clean_background_around_one_vessel_is_no_margin(width: int, blur: flo
     assert empty_margin(image.clip(0).astype(np.uint8)) is None
 
 
+def test_dark_tissue_of_few_grey_levels_is_no_margin():
+    """As a denoised stack has it: wide parts of exactly the lowest value, with frayed borders."""
+    noise = gaussian_filter(np.random.default_rng(1).normal(size=(400, 400)), 2)
+    x, y = np.indices(noise.shape)
+    smooth = 3.2 + 0.3 * noise / noise.std() - 2.6 * np.exp(-(x**2 + (y - 200) ** 2) / 60**2)
+    image = np.round(smooth).clip(1)
+    assert margins.opened(image == 1, margins.SIDE).any() and (image == 1).mean() < 0.05
+    assert empty_margin(image) is None
+
+
 @pytest.mark.parametrize("share", [0.03, 0.1, 0.3])
 def test_black_pixels_within_the_tissue_do_not_hide_a_margin(share: float):
     image = tissue((200, 260))

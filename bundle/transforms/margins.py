@@ -18,6 +18,7 @@ __all__ = ["RandMargin", "RandMargind", "empty_margin", "hidden_pixels", "mirror
 
 SIDE = 33  # pixels of the square that fits wherever nothing is shown; odd, so that it has a middle
 LEAST = 500  # pixels of a margin
+EVEN = 0.8  # of a margin lies in such squares; dark tissue of few grey levels frays
 FIELD = 65  # pixels of the square that fits into most of what is shown: a vessel is narrower
 ABRUPT = 0.25  # of the median of what is shown, which the pixels beside a margin have at least
 LOOKED_AT = 1 << 23  # pixels, about, of the image in which a margin is sought
@@ -31,8 +32,9 @@ def empty_margin(plane: np.ndarray) -> np.ndarray | None:
     """Where an image shows nothing, such as the black around the tiles of a mosaic.
 
     That is where a square of 33 pixels of its lowest value fits, beyond the image's border too, with all of that value
-    that adjoins. A background that was set to 0 is none. It is told from one by what is shown beside it: a field, into
-    most of which squares of 65 pixels fit, and which ends abruptly; vessels are narrower, or fade.
+    that adjoins, if the squares hold most of it: dark tissue of few grey levels frays. A background that was set to 0
+    is none either. It is told by what is shown beside it: a field, into most of which squares of 65 pixels fit, and
+    which ends abruptly; vessels are narrower, or fade.
 
     Args:
         plane: ``[X, Y]``, any real type or boolean.
@@ -53,6 +55,8 @@ def empty_margin(plane: np.ndarray) -> np.ndarray | None:
     adjoin = np.zeros(count + 1, bool)
     adjoin[areas[squares]] = True
     margin = adjoin[areas]
+    if np.count_nonzero(squares) < EVEN * np.count_nonzero(margin):
+        return None
     shown = ~margin
     if 2 * np.count_nonzero(opened(shown, FIELD)) < np.count_nonzero(shown):
         return None
