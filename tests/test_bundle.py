@@ -14,6 +14,9 @@ from monai.bundle import ConfigParser, verify_net_in_out
 
 import bundle
 from bundle.engines import load_weights
+from bundle.errors import InputError
+from bundle.networks import CascadeEnsemble
+from scripts import publish_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = [
@@ -104,6 +107,38 @@ def test_shipped_weights_fit_load_without_unpickling_and_are_small():
     assert WEIGHTS.stat().st_size < 25 * 2**20
     assert set(torch.load(WEIGHTS, weights_only=True)) == {"model"}
     load_weights(parsed("inference.json").get_parsed_content("network_def"), WEIGHTS)
+
+
+def test_weights_are_published_of_an_ensemble_or_of_its_cascades(tmp_path, monkeypatch, capsys):
+    """Given twice, the shipped ones give each cascade its own, and come out as they are."""
+
+    def publish(*checkpoints: Path) -> None:
+        monkeypatch.setattr("sys.argv", ["publish_weights.py", *map(str, checkpoints), "--output", str(output)])
+        publish_weights.main()
+
+    expected = torch.load(WEIGHTS, weights_only=True)["model"]
+    dbac = {name.removeprefix("dbac."): value for name, value in expected.items() if name.startswith("dbac.")}
+    torch.save(dbac, tmp_path / "dbac.pt")
+    for number, checkpoints in enumerate([(WEIGHTS,), (WEIGHTS, WEIGHTS), (tmp_path / "dbac.pt", WEIGHTS)]):
+        output = tmp_path / f"{number}.pt"
+        publish(*checkpoints)
+        found = torch.load(output, weights_only=True)["model"]
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+    output = tmp_path / "none.pt"
+    with pytest.raises(SystemExit) as ended:
+        publish(tmp_path / "absent.pt")
+    assert ended.value.code == 1 and not output.exists()
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'absent.pt'}: no such file of weights")
+
+
+def test_weights_of_another_normalisation_are_refused_in_a_few_words(tmp_path):
+    other = CascadeEnsemble(channels=[2, 3])
+    torch.save(other.state_dict(), tmp_path / "batch.pt")
+    with pytest.raises(InputError) as refused:
+        load_weights(CascadeEnsemble(channels=[2, 3], dbac_norm="instance"), tmp_path / "batch.pt")
+    assert "has no place for dbac.coarse" in str(refused.value) and "dbac_norm" in str(refused.value)
+    assert len(str(refused.value)) < 400
 
 
 def test_network_takes_and_gives_what_the_metadata_say():

@@ -13,6 +13,7 @@ from monai.bundle import create_workflow, onnx_export
 from bundle.__main__ import main
 from bundle.engines import mask_of_stages
 from bundle.networks import CascadeEnsemble
+from bundle.networks.blocks import InstanceNorm
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = [(1, 1), (17, 33), (45, 64), (130, 71)]
@@ -86,3 +87,16 @@ def test_exported_networks_agree_with_the_network_on_images_of_any_size(scale, t
             torch.testing.assert_close(traced(image), expected, atol=1e-4, rtol=0)
         (pred,) = session.run(["pred"], {"image": image.numpy()})
         torch.testing.assert_close(torch.from_numpy(pred), expected, atol=1e-4, rtol=0)
+
+
+def test_instance_normalisation_keeps_its_digits_in_onnx(tmp_path):
+    """On a wide map whose mean is far from 0, where ONNX Runtime's own sums lose them."""
+    norm = InstanceNorm(4).eval()
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 4, 1024, 1024, generator=generator) + torch.tensor([0.0, 3, 30, 100])[:, None, None]
+    torch.onnx.export(norm, (image,), tmp_path / "norm.onnx", input_names=["x"], output_names=["y"], dynamo=False)
+    (found,) = onnxruntime.InferenceSession(tmp_path / "norm.onnx").run(["y"], {"x": image.numpy()})
+    wide = image.double()
+    variance, mean = torch.var_mean(wide, (-2, -1), correction=0, keepdim=True)
+    expected = ((wide - mean) / (variance + norm.eps).sqrt()).float()
+    torch.testing.assert_close(torch.from_numpy(found), expected, atol=2e-5, rtol=0)

@@ -31,6 +31,7 @@ _FORMAT = "0.5.4"
 _OPSET = 17  # runtimes of some years ago know it
 _PERCENTILES = (1, 99)  # those of LinearContrast
 _HALO = 32
+_LEAST = 256  # side of a tile: smaller ones hold too little to normalise by
 _PHANTOM = {"shape": (16, 256, 256), "spacing": (2.0, 0.8, 0.8), "seed": 3, "density": "medium"}
 
 
@@ -151,7 +152,7 @@ def _description(files: dict[str, bytes], metadata: dict) -> dict:
         return {"source": name, "sha256": hashlib.sha256(files[name]).hexdigest()}
 
     space = {"type": "space", "unit": "micrometer", "scale": _PHANTOM["spacing"][-1]}
-    of_input = [{**space, "id": axis, "size": {"min": 4 * _HALO, "step": 1}} for axis in "yx"]
+    of_input = [{**space, "id": axis, "size": {"min": _LEAST, "step": 1}} for axis in "yx"]
     of_output = [{**space, "id": axis, "size": {"tensor_id": "image", "axis_id": axis}, "halo": _HALO} for axis in "yx"]
     low, high = _PERCENTILES
     return {
