@@ -83,6 +83,7 @@ DATA = {
     "instance": "phantoms, then VessMAP; instance normalisation",
     "instance_phantoms": "phantoms; instance normalisation",
     "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
+    "magnified": "magnified phantoms, then VessMAP; DBAC with instance normalisation",
 }
 NORMS = {"fine_tuned": "batch", "instance": "instance", "fine_tuned+instance": "both"}
 # of the ensemble, or of DBAC and of DDMAC, each by itself or within an ensemble
@@ -94,10 +95,11 @@ TRAININGS: dict[str, tuple[Training, ...]] = {
     "instance": CASCADES_FINE_TUNED,
     "instance_phantoms": CASCADES_PHANTOMS,
     "shipped": (CASCADES_FINE_TUNED[0], FINE_TUNED),
+    "magnified": MAGNIFIED_FINE_TUNED,
 }
 SAME = ("dbac-shipped", "ddmac-shipped")  # as dbac-instance and ddmac-fine_tuned
 # whose training data and recipe a baseline must share to be compared with
-ALIKE = {data: (data,) for data in TRAININGS} | {"shipped": ("fine_tuned", "instance")}
+ALIKE = {data: (data,) for data in TRAININGS} | dict.fromkeys(("shipped", "magnified"), ("fine_tuned", "instance"))
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
     "unet": (
         "U-Net",
@@ -118,6 +120,10 @@ PAIRS = {
     f"{dbac}-{ddmac}": (NORMS[dbac], NORMS[ddmac])
     for dbac, ddmac in itertools.product(("fine_tuned", "instance", "fine_tuned+instance"), repeat=2)
     if ("+" in dbac) == ("+" in ddmac)
+} | {
+    "magnified-fine_tuned": ("instance, no margins", "batch"),
+    "instance-magnified": ("instance", "batch, phantoms magnified"),
+    "magnified-magnified": ("instance, no margins", "batch, phantoms magnified"),
 }
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {
