@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from bundle.engines import WholeOrWindowsInferer
 from bundle.engines.remarks import vessel_share
+from bundle.pictures import mask_overlay
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast, margins
 from bundle.transforms.margins import empty_margin, hidden_pixels, mirrored
 
@@ -178,3 +179,10 @@ def test_the_share_of_vessels_is_that_of_what_is_shown():
     assert vessel_share(2 * 1800, (2, *image.shape), image) == "5.0 % vessel of what is shown"
     assert vessel_share(1800, (200, 180), image[:, :180]) == "5.0 % vessel"
     assert vessel_share(0, (200, 180), np.zeros((200, 180))) == "0.0 % vessel"
+
+
+def test_the_overlay_shows_tissue_beside_black_as_it_shows_it_alone():
+    image = mosaic(300)[0]
+    beside, alone = (mask_overlay(part, np.zeros(part.shape)) for part in (image, image[:, :180]))
+    np.testing.assert_array_equal(beside[:, :180], alone)
+    assert not beside[:, 180:].any() and alone.std() > 20

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
 from ..io import atomic
-from ..transforms.contrast import stretch
+from ..transforms.contrast import LinearContrast, stretch
 
 # the colours of the paper's Fig. 5, by prediction + 2 * truth
 _ERRORS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 255)], dtype=np.uint8)
 # stands out from every grey, and from red and blue for the colour-blind
 _OUTLINE = np.array((255, 0, 255), dtype=np.uint8)
-_PERCENTILES = (0.5, 99.5)
+_CONTRAST = LinearContrast(0.5, 99.5)
 
 
 def error_overlay(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -44,8 +44,9 @@ def error_overlay(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def mask_overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Draw the outline of a mask on its image.
 
-    Grey values are stretched linearly between two percentiles, the outline is one pixel wide and lies just outside the
-    mask, so that the thinnest vessel stays visible. Stacks are shown by their maximum projection.
+    Grey values are stretched linearly between two percentiles, of which a margin is no part. The outline is one pixel
+    wide and lies just outside the mask, so that the thinnest vessel stays visible. Stacks are shown by their maximum
+    projection.
 
     Args:
         image: ``[Y, X]`` or ``[Z, Y, X]``, any real type.
@@ -60,10 +61,10 @@ def mask_overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     image, mask = _project(image), _project(mask != 0)
     if image.shape != mask.shape:
         raise ValueError(f"image {image.shape} and mask {mask.shape} differ in rows and columns")
-    low, high = np.percentile(image, _PERCENTILES)
+    low, high, margin = _CONTRAST.limits([lambda: [image]], image.shape)
     if low == high:  # a few bright pixels on a constant ground
         low, high = image.min(), image.max()
-    grey = np.round(255 * stretch(image, low, high)).astype(np.uint8)
+    grey = np.round(255 * stretch(image, low, high, margin)).astype(np.uint8)
     picture = np.repeat(grey[..., np.newaxis], 3, axis=-1)
     picture[find_boundaries(mask, mode="outer")] = _OUTLINE
     return picture
