@@ -13,6 +13,7 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "scale": shipped.scale_parts,
     "test_time": shipped.test_time_parts,
     "stages": shipped.stages_parts,
+    "annotators": shipped.annotators_parts,
     "binarization": shipped.binarization_parts,
     "time": shipped.time_parts,
     "tables": tables.parts,

@@ -16,7 +16,7 @@ from bundle.metrics import summarize
 
 from . import EXPERIMENTS, few_labels, field, microscopes, pretraining, recipe, release, tables
 from .parts import RESULTS, Part, Row, read_rows
-from .shipped import area_under_curve
+from .shipped import ANNOTATORS, area_under_curve
 
 SHOWN = ("sensitivity", "precision", "specificity", "accuracy", "dice", "cldice")
 HEADS = ("Sens.", "Prec.", "Spec.", "Acc.", "Dice", "clDice")
@@ -358,6 +358,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "test_time": lambda: summarized("test_time", lambda row: [row.replace("_", " ")], ["Averaged over"]),
     "stages": lambda: summarized("stages", lambda row: [STAGES[row]], ["DBAC's stage"]),
+    "annotators": lambda: summarized("annotators", lambda row: ANNOTATORS[row], ["Masks of", "against"]),
     "binarization": binarization,
     "few_labels": lambda: summarized("few_labels", few_labels.label, ["Training", "Labelled images"]),
     "recipe": lambda: summarized("recipe", lambda row: [recipe.CHANGES[row].called], ["Recipe"]),

@@ -121,8 +121,8 @@ PAIRS = {
     for dbac, ddmac in itertools.product(("fine_tuned", "instance", "fine_tuned+instance"), repeat=2)
     if ("+" in dbac) == ("+" in ddmac)
 } | {
-    "magnified-fine_tuned": ("instance, no margins", "batch"),
-    "instance-magnified": ("instance", "batch, phantoms magnified"),
+    "magnified-shipped": ("instance, no margins", "batch"),
+    "shipped-magnified": ("instance", "batch, phantoms magnified"),
     "magnified-magnified": ("instance, no margins", "batch, phantoms magnified"),
 }
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

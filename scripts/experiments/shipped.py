@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 from torch.nn import functional as F
 
 from bundle.engines import WholeOrWindowsInferer
+from bundle.io import open_image
 from bundle.metrics import score, summarize
 from bundle.networks import count_parameters
 
@@ -252,6 +253,34 @@ def stage_scores(places: Places, stage: str) -> list[Row]:
     """Scores of the mask of one of DBAC's stages: sigmoid(W), which is trained against the mask, or the output L."""
     items, dbac = labelled(places.data("vessmap").resolve(), "test"), shipped().dbac
     return scored(probabilities(lambda x: torch.sigmoid(dbac.stages(x)[stage]), items), items)
+
+
+# --- annotators --------------------------------------------------------------------------------------------------
+
+ANNOTATORS = {  # of two masks of an image, which is scored, and against which
+    "shipped-first": ("ensemble", "first annotator, from whom it learned"),
+    "shipped-second": ("ensemble", "second annotator"),
+    "second-first": ("second annotator", "first annotator"),
+}
+
+
+def annotators_parts() -> list[Part]:
+    """The shipped weights and two people, each against the other, on the test images that both drew."""
+    return [Part("annotators", row, 0, partial(annotator_scores, row=row)) for row in ANNOTATORS]
+
+
+def annotator_scores(places: Places, row: str) -> list[Row]:
+    """Scores of one of the masks of each image against another."""
+    folder = places.data("vessmap").resolve()
+    items = labelled(folder, "test")
+    drawn = {path.stem: open_image(path).array().T[None] > 0 for path in (folder / "masks_annotator2").iterdir()}
+    both = {name: items[name] for name in items if name in drawn}
+    scores, against = row.split("-")
+    if scores == "second":
+        return [{"image": name, **score(drawn[name], item["label"] > 0)} for name, item in both.items()]
+    if against == "second":
+        both = {name: item | {"label": torch.from_numpy(drawn[name])} for name, item in both.items()}
+    return scored(probabilities(shipped(), both), both)
 
 
 # --- binarization ------------------------------------------------------------------------------------------------
