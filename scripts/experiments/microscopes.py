@@ -31,10 +31,11 @@ TABLES = {
     "tables": ("ensemble of the tables", ("DBAC", "DDMAC")),
     "instance": ("ensemble of the tables, instance normalisation", ("DBAC_in", "DDMAC_in")),
 }
-# as long as the shipped one, with one normalisation in both cascades; fused stacks alone
+# as long as the shipped one; fused stacks alone
 LONG = {
     "long_batch": ("ensemble, batch normalisation in both", "fine_tuned"),
     "long_instance": ("ensemble, instance normalisation in both", "instance"),
+    "long_magnified": ("ensemble, phantoms magnified, no margins", "magnified"),
 }
 Network = Callable[[torch.Tensor], torch.Tensor]
 
