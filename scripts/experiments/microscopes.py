@@ -33,9 +33,10 @@ TABLES = {
 }
 # as long as the shipped one; fused stacks alone
 LONG = {
-    "long_batch": ("ensemble, batch normalisation in both", "fine_tuned"),
-    "long_instance": ("ensemble, instance normalisation in both", "instance"),
-    "long_magnified": ("ensemble, phantoms magnified, no margins", "magnified"),
+    "long_batch": ("ensemble, batch normalisation in both", "fine_tuned", "average"),
+    "long_instance": ("ensemble, instance normalisation in both", "instance", "average"),
+    "long_magnified": ("ensemble, phantoms magnified, no margins", "magnified", "average"),
+    "long_magnified_dbac": ("DBAC of that", "magnified", "dbac"),
 }
 Network = Callable[[torch.Tensor], torch.Tensor]
 
@@ -61,15 +62,16 @@ def label(row: str) -> tuple[str, str, str]:
     if mode == "one_slice":
         return "slices", f"ensemble, fine-tuned on one slice of {network}", "1"
     called = {"ensemble": "ensemble", "dbac": "DBAC", "ddmac": "DDMAC"}
-    called |= {name: words for name, (words, _) in (TABLES | LONG).items()}
+    called |= {name: words for name, (words, *_) in (TABLES | LONG).items()}
     return mode, called[network], scale[0]
 
 
 def network_of(name: str, places: Places) -> Network:
     """The shipped ensemble, one of its cascades, the mean of networks of the tables, or of two others as long."""
     if name in LONG:
-        both = release.probability_of_both(places, LONG[name][1])
-        return lambda x: torch.stack(list(both(x))).mean(0)
+        _, data, method = LONG[name]
+        both = release.probability_of_both(places, data)
+        return lambda x: release.METHODS[method][1](*both(x))
     if name in TABLES:
         trainings = [tables.training(network, "fine_tuned", 0) for network in TABLES[name][1]]
         networks = [load_weights(made(each.network), each.weights(places)).eval() for each in trainings]

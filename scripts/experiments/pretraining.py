@@ -45,7 +45,6 @@ CHANGES: dict[str, Change] = {
     "batch": Change("batch normalisation", "batch"),
     "batch_zoomed": Change("the same, magnified up to four times", "batch", zoomed(0.5, 4.0)),
     "instance": Change("instance normalisation, also below"),
-    "zoomed": Change("magnified up to four times", overrides=zoomed(0.5, 4.0)),
     "margins": Change("dark margins", overrides=MARGINS),
     "bright_margins": Change("margins of any grey", overrides=MARGINS | {"train#augmentation#6#brightest": 1.0}),
     "margins_zoomed": Change("dark margins, magnified up to four times", overrides=MARGINS | zoomed(0.5, 4.0)),
@@ -54,17 +53,6 @@ CHANGES: dict[str, Change] = {
     ),
     "batch_tuned": Change("batch normalisation", "batch", start="batch"),
     "batch_zoomed_tuned": Change("batch normalisation, phantoms magnified", "batch", start="batch_zoomed"),
-    "batch_zoomed_twice": Change(
-        "the same, VessMAP in a quarter of the crops too", "batch", zoomed(0.25, 4.0), "batch_zoomed"
-    ),
-    "instance_tuned": Change("instance normalisation, also below", start="instance"),
-    "zoomed_tuned": Change("phantoms magnified", start="zoomed"),
-    "zoomed_twice": Change(
-        "the same, VessMAP in a quarter of the crops too", overrides=zoomed(0.25, 4.0), start="zoomed"
-    ),
-    "margins_zoomed_tuned": Change(
-        "phantoms magnified, dark margins in both", overrides=MARGINS, start="margins_zoomed"
-    ),
 }
 DATA = {
     "vessmap": "VessMAP",
