@@ -5,7 +5,7 @@ and the mask has the stack's slices. For each input NAME (its file name without 
 
   NAME_mask.tif          0 and 255, rows and columns as in the input
   NAME_probability.tif   of a vessel, 0 to 1, before thresholds and clean-up
-  NAME_disagreement.tif  of the two cascades, 0 to 1: where to look first
+  NAME_disagreement.tif  of the two cascades, 0 to 1: high means look at this image first
   NAME_overlay.png       the mask's outline on the image
   NAME_fused.tif         of a stack that was fused, the fused image
   NAME_depth.tif         of a stack that was fused, each pixel's slice, counted from 0
@@ -22,7 +22,7 @@ Examples:
   python -m bundle segment image.tif --output masks
   python -m bundle segment stacks/*.oif --channel 1 --output masks
   python -m bundle segment stack.ome.tif --mode stack --output masks3d --format nifti
-  python -m bundle segment images --scale 2 --output masks       vessels half as wide as those the weights have seen
+  python -m bundle segment images --scale 0.5 --output masks     vessels twice as wide as those the weights have seen
 """
 
 from __future__ import annotations
