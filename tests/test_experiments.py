@@ -20,7 +20,7 @@ from scipy.special import expit
 from bundle.data import labelled_images
 from bundle.errors import InputError
 from bundle.networks import UNet
-from scripts import results
+from scripts import paired, results
 from scripts.experiments import (
     EXPERIMENTS,
     few_labels,
@@ -35,7 +35,7 @@ from scripts.experiments import (
 )
 from scripts.experiments import __main__ as experiments_command
 from scripts.experiments.datasets import SLICES, dataset
-from scripts.experiments.parts import ROOT, Part, Places, read_rows
+from scripts.experiments.parts import ROOT, Part, Places, read_rows, write_rows
 from scripts.experiments.trainings import STEPS, Training, made, schedule
 
 torch.set_num_threads(1)
@@ -338,6 +338,23 @@ def test_differences_are_of_the_same_images_whatever_their_order():
     theirs = [{"image": str(i), "dice": 0.4 + 0.01 * i, "cldice": 0.5} for i in reversed(range(8))]
     points, p, *same = pages.difference(ours, theirs)
     assert points == "+10.00" and float(p) < 0.01 and same == ["+0.00", "1"]
+
+
+def test_rows_are_compared_over_the_images_of_both_and_the_means_of_their_seeds(tmp_path, monkeypatch, capsys):
+    """Over two seeds every image is a point better: six differences of one sign have p = 2 / 2^6 = 0.031."""
+    for file, gain in (("a.seed0", 0.0), ("a.seed1", 0.02), ("b.seed0", 0.0)):
+        rows = [
+            {"image": f"i{i}", **{name: 0.5 + i / 100 + gain * (1 + i / 10) for name in paired.MEASURES}}
+            for i in range(6)
+        ]
+        write_rows(tmp_path / "some" / f"{file}.csv", rows)
+    monkeypatch.setattr(paired, "RESULTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["paired", "some/a", "some/b"])
+    paired.main()
+    assert capsys.readouterr().out.splitlines()[0] == "dice         +1.25 points, p = 0.031, 6 images"
+    monkeypatch.setattr("sys.argv", ["paired", "some/a", "some/none"])
+    with pytest.raises(SystemExit, match="some/none: no result file"):
+        paired.main()
 
 
 def test_a_row_that_was_not_run_says_so_and_how(tmp_path, monkeypatch):

@@ -95,10 +95,10 @@ def release_paired() -> str:
     return markdown(["Network", "trained on", "against, trained alike", "Dice", "p", "clDice", "p"], lines)
 
 
-def difference(ours: list[Row], theirs: list[Row]) -> list[str]:
-    """Mean difference in points and Wilcoxon's p, of Dice and of clDice, over the images of both."""
+def difference(ours: list[Row], theirs: list[Row], names: Sequence[str] = ("dice", "cldice")) -> list[str]:
+    """Mean difference in points and Wilcoxon's p, of each measure, over the images of both."""
     cells = []
-    for name in ("dice", "cldice"):
+    for name in names:
         values = {row["image"]: row[name] for row in theirs}
         points = np.array([row[name] - values[row["image"]] for row in ours])
         cells += [f"{100 * points.mean():+.2f}", f"{wilcoxon(points).pvalue:.2g}" if points.any() else "1"]
