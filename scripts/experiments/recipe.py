@@ -67,6 +67,7 @@ STRONGER = {
 MAGNIFIED = zoomed(0.7, 2.0)
 INSTANCE = ("DBAC_in", "DDMAC_in")
 BCE = loss(_target_="torch.nn.BCEWithLogitsLoss")
+CLDICE = loss(_target_="bundle.losses.BCEDiceLoss", centerline="cldice")
 LINEAR = {"reading#3": {"_target_": "bundle.transforms.LinearContrastd", "keys": "image"}}
 
 
@@ -95,7 +96,7 @@ CHANGES: dict[str, Change] = {
     "paper": Change("the paper's: SGD, cross-entropy alone", SGD | BCE),
     "cross_entropy": Change("cross-entropy alone", BCE),
     "sgd": Change("SGD, momentum 0.9, polynomial decay from 0.01", SGD),
-    "cldice": Change("and soft clDice", loss(_target_="bundle.losses.BCEDiceLoss", centerline="cldice")),
+    "cldice": Change("and soft clDice", CLDICE),
     "skeleton_recall": Change(
         "and skeleton recall", loss(_target_="bundle.losses.BCEDiceLoss", centerline="skeleton_recall")
     ),
@@ -107,9 +108,7 @@ CHANGES: dict[str, Change] = {
     "running_averages": Change("batch normalisation with running averages", {"norm_crops": 0}),
     "averaging": Change("weights averaged over some thirty steps", {"averaging": 0.97}),
     "instance": Change("instance normalisation, on phantoms too", cascades=INSTANCE),
-    "instance_cldice": Change(
-        "the same, and soft clDice", loss(_target_="bundle.losses.BCEDiceLoss", centerline="cldice"), INSTANCE
-    ),
+    "instance_cldice": Change("the same, and soft clDice", CLDICE, INSTANCE),
     "instance_magnified": Change("the same, magnification varied from half to twice", MAGNIFIED, INSTANCE),
     "dbac_x2": Change("DBAC at scale 2", cascades=("DBAC_x2", "DDMAC")),
     "twice_as_long": Change("twice the steps", steps=2 * STEPS),

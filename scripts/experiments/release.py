@@ -13,7 +13,7 @@ from bundle.engines import load_weights
 
 from .parts import Part, Places, Row
 from .predictions import labelled, probabilities, scored
-from .recipe import zoomed
+from .recipe import BCE, CLDICE, zoomed
 from .trainings import Training, made
 
 NAME = "release"
@@ -71,6 +71,10 @@ _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 _, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
 CASCADES_PHANTOMS, CASCADES_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
 MAGNIFIED_PHANTOMS, MAGNIFIED_FINE_TUNED = zip(*map(magnified_stages, NORM), strict=True)
+OTHER_LOSS = {  # the last part of those once more, with another loss
+    called: tuple(replace(each, name=f"{each.name}_{called}", overrides=loss) for each in MAGNIFIED_FINE_TUNED)
+    for called, loss in (("cross_entropy", BCE), ("cldice", CLDICE))
+}
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
@@ -84,6 +88,8 @@ DATA = {
     "instance_phantoms": "phantoms; instance normalisation",
     "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
     "magnified": "magnified phantoms, then VessMAP; DBAC with instance normalisation",
+    "cross_entropy": "magnified phantoms, then VessMAP by cross-entropy alone; DBAC with instance normalisation",
+    "cldice": "magnified phantoms, then VessMAP by soft clDice too; DBAC with instance normalisation",
 }
 NORMS = {"fine_tuned": "batch", "instance": "instance", "fine_tuned+instance": "both"}
 # of the ensemble, or of DBAC and of DDMAC, each by itself or within an ensemble
@@ -96,10 +102,13 @@ TRAININGS: dict[str, tuple[Training, ...]] = {
     "instance_phantoms": CASCADES_PHANTOMS,
     "shipped": (CASCADES_FINE_TUNED[0], FINE_TUNED),
     "magnified": MAGNIFIED_FINE_TUNED,
+    **OTHER_LOSS,
 }
 SAME = ("dbac-shipped", "ddmac-shipped")  # as dbac-instance and ddmac-fine_tuned
 # whose training data and recipe a baseline must share to be compared with
-ALIKE = {data: (data,) for data in TRAININGS} | dict.fromkeys(("shipped", "magnified"), ("fine_tuned", "instance"))
+ALIKE = {data: (data,) for data in TRAININGS} | dict.fromkeys(
+    ("shipped", "magnified", *OTHER_LOSS), ("fine_tuned", "instance")
+)
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
     "unet": (
         "U-Net",
@@ -124,6 +133,11 @@ PAIRS = {
     "magnified-shipped": ("instance, no margins", "batch"),
     "shipped-magnified": ("instance", "batch, phantoms magnified"),
     "magnified-magnified": ("instance, no margins", "batch, phantoms magnified"),
+    "cross_entropy-cross_entropy": (
+        "instance, no margins; cross-entropy alone",
+        "batch, phantoms magnified; cross-entropy alone",
+    ),
+    "cldice-cldice": ("instance, no margins; soft clDice too", "batch, phantoms magnified; soft clDice too"),
 }
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {
