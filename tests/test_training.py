@@ -325,6 +325,36 @@ def test_statistics_are_taken_of_crops_as_they_are(dataset, tmp_path):
         assert (pieces == crop[:, None, None]).all((-1, -2)).any(), number
 
 
+def test_images_without_augmentation_are_those_that_validation_would_see(dataset, tmp_path):
+    """With enhanced contrast, though it comes after the first random transform."""
+    run = workflow(dataset_dir=str(dataset), output_dir=str(tmp_path), blur=1.0)
+    crops = run.parser.get_parsed_content("train#dataset")
+    read = run.parser.get_parsed_content("validate#preprocessing")
+    unaugmented = crops.unaugmented()
+    assert len(unaugmented) == len(crops.data) == 4
+    for item, entry in zip(unaugmented, crops.data, strict=True):
+        assert torch.equal(item["image"].as_tensor(), read(entry)["image"].as_tensor())
+
+
+def test_crops_are_blurred_before_their_contrast_is_enhanced(dataset, tmp_path):
+    """Whose steps are undone by no later one: the crop is an equalised image of less detail, its mask as it was."""
+    sharp, blurred = (
+        workflow(
+            dataset_dir=str(dataset), output_dir=str(tmp_path), blur=share, **{"train#augmentation": []}
+        ).parser.get_parsed_content("train#dataset")[0]
+        for share in (0.0, 1.0)
+    )
+    equalize = AdaptiveHistogramEqualization()
+    raw = open_image(dataset / "images" / f"{Path(sharp['image'].meta['filename_or_obj']).stem}.png").array().T[None]
+    torch.testing.assert_close(sharp["image"].as_tensor(), torch.from_numpy(equalize(raw)))
+    assert torch.equal(sharp["label"], blurred["label"]) and torch.equal(sharp["distance"], blurred["distance"])
+    nearest = min(
+        float(np.abs(equalize(gaussian_filter(raw.astype(np.float32), (0, x, x))) - blurred["image"].numpy()).mean())
+        for x in np.arange(0.25, 1.51, 0.01)
+    )
+    assert nearest < 0.02 < np.abs(sharp["image"].numpy() - blurred["image"].numpy()).mean()
+
+
 @pytest.mark.parametrize("crops", [-3, 2.5, "abc"])
 def test_a_number_of_crops_that_is_none_is_refused_before_training(crops: object):
     with pytest.raises(InputError, match="norm_crops"):

@@ -19,6 +19,8 @@ from bundle.transforms import (
     FuseFocus,
     HysteresisThreshold,
     LinearContrast,
+    RandBlur,
+    RandBlurd,
     RandMargin,
     RandMargind,
     RemoveFragments,
@@ -156,7 +158,7 @@ def test_what_was_resampled_before_can_still_be_inverted(transform: Transform):
 
 def test_every_transform_tells_its_backend_and_has_a_twin():
     names = [name for name in transforms.__all__ if not name.endswith("d") or name[:-1] not in transforms.__all__]
-    other = {"BinaryLabel", "RestoreAffine", "RandMargin"}  # of masks alone, of metadata alone, at random
+    other = {"BinaryLabel", "RestoreAffine", "RandBlur", "RandMargin"}  # of masks alone, of metadata alone, at random
     assert set(names) == {type(t).__name__ for t in ALL} | other
     for name in names:
         assert getattr(transforms, name).backend and getattr(transforms, name + "d").backend
@@ -210,6 +212,47 @@ def test_a_margin_of_one_array_is_that_of_the_image_of_a_dictionary():
 
 
 @pytest.mark.parametrize("prob", [-0.1, 1.5, float("nan"), "often", None, True])
-def test_a_share_of_margins_that_is_none_is_refused(prob: object):
+def test_a_share_of_the_crops_that_is_none_is_refused(prob: object):
     with pytest.raises(InputError, match="margins"):
         RandMargind("image", prob=prob)
+    with pytest.raises(InputError, match="blur"):
+        RandBlurd("image", prob=prob)
+
+
+def test_a_point_becomes_a_round_gaussian_of_the_deviation_that_was_drawn():
+    """Of its mass nothing is lost, and the second moments of what it becomes are the square of the deviation."""
+    point = np.zeros((1, 41, 41), np.uint16)
+    point[0, 20, 20] = 1000
+    blur = RandBlur(prob=1.0, deviation=(0.5, 3.0)).set_random_state(seed=0)
+    drawn = []
+    axis = np.arange(41) - 20.0
+    for _ in range(30):
+        out = blur(point)
+        assert out.dtype == np.float32 and out.sum() == pytest.approx(1000, rel=1e-4)
+        for along in (1, 2):
+            moment = (out[0].sum(along - 1) * axis**2).sum() / 1000
+            assert moment == pytest.approx(blur.deviation**2, rel=0.03)
+        drawn.append(blur.deviation)
+    assert 0.5 <= min(drawn) < 1 and 2.5 < max(drawn) <= 3
+
+
+def test_blur_darkens_no_border_and_reaches_over_no_margin():
+    rng = np.random.default_rng(0)
+    even = np.full((1, 30, 30), 7.0)
+    np.testing.assert_allclose(RandBlur(prob=1.0)(even), 7, rtol=1e-6)
+    mosaic = rng.uniform(80, 120, (1, 200, 200)).astype(np.float32)
+    mosaic[0, :, 120:] = 0
+    out = RandBlur(prob=1.0, deviation=(1.5, 1.5))(mosaic)
+    assert not out[0, :, 120:].any() and out[0, :, :120].min() > 85  # beside black it would be half as bright
+
+
+def test_all_keys_are_blurred_alike_and_as_often_as_asked():
+    image = torch.rand(1, 24, 30)
+    twin = RandBlurd(["image", "other"], prob=0.3)
+    twin.set_random_state(seed=0)
+    times = 0
+    for _ in range(200):
+        out = twin({"image": image, "other": image})
+        assert torch.equal(out["image"], out["other"])
+        times += not torch.equal(out["image"], image)
+    assert 40 < times < 80

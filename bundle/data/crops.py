@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from monai.data import CacheDataset
+from monai.transforms import Compose, RandomizableTrait
 from torch.utils.data import Dataset, DistributedSampler
 
 __all__ = ["CropDataset", "CropSampler"]
@@ -42,8 +43,11 @@ class CropDataset(CacheDataset):
         return len(self.data) * self.crops_per_image
 
     def unaugmented(self) -> Sequence[dict]:
-        """The images as they are before the first random transform, one of each."""
-        return self._cache
+        """Every image without what is random, whole."""
+        steps = self.transform.transforms
+        cached = self.transform.get_index_of_first(_is_random)
+        certain = Compose([] if cached is None else [step for step in steps[cached:] if not _is_random(step)])
+        return [certain(dict(item)) for item in self._cache]
 
     def __getitem__(self, number: int) -> dict:
         seed = np.random.SeedSequence([self.seed, number]).generate_state(1)[0]
@@ -69,3 +73,7 @@ class CropSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[int]:
         return (self.epoch * len(self.dataset) + number for number in super().__iter__())
+
+
+def _is_random(step: Callable) -> bool:
+    return isinstance(step, RandomizableTrait)

@@ -11,6 +11,7 @@ from .binarization import (
     RemoveFragments,
     RemoveFragmentsd,
 )
+from .blur import RandBlur, RandBlurd
 from .contrast import (
     AdaptiveHistogramEqualization,
     AdaptiveHistogramEqualizationd,
@@ -42,6 +43,8 @@ __all__ = [
     "HysteresisThresholdd",
     "LinearContrast",
     "LinearContrastd",
+    "RandBlur",
+    "RandBlurd",
     "RandMargin",
     "RandMargind",
     "RemoveFragments",

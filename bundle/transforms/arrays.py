@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Transform
+from monai.transforms import MapTransform, Randomizable, Transform
 
 from ..errors import InputError
 
@@ -31,6 +31,43 @@ class DictionaryTwin(MapTransform):
         for key in self.key_iterator(out):
             out[key] = self.transform(out[key])
         return out
+
+
+class RandomTwin(Randomizable, MapTransform):
+    """A random array transform for the items of given keys, one draw for all of them.
+
+    Args:
+        keys: the items.
+        transform: the array transform, whose ``randomize`` draws.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    def __init__(self, keys: KeysCollection, transform: Randomizable, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = transform
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandomTwin:
+        """Seed the draws."""
+        super().set_random_state(seed, state)
+        self.transform.set_random_state(seed, state)
+        return self
+
+
+def share(setting: str, value: object, example: float) -> float:
+    """A share of the crops.
+
+    Args:
+        setting: what it is called in the config.
+        value: what was given.
+        example: of what may be given.
+
+    Raises:
+        InputError: it is no number from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        remedy = f"give 0 for none, or a number up to 1, such as {example}"
+        raise InputError(None, f"{setting} {value} is no share", remedy)
+    return value
 
 
 def channels_first(image: NdarrayOrTensor) -> np.ndarray:

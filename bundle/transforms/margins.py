@@ -8,11 +8,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, Randomizable, Transform
+from monai.transforms import Randomizable, Transform
 from monai.utils import TransformBackends
 from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximum_filter, minimum_filter
 
-from ..errors import InputError
+from .arrays import RandomTwin, share
 
 __all__ = ["RandMargin", "RandMargind", "empty_margin", "hidden_pixels", "mirrored"]
 
@@ -167,9 +167,7 @@ class RandMargin(Randomizable, Transform):
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
     def __init__(self, prob: float = 0.1, brightest: float = 0.1) -> None:
-        if isinstance(prob, bool) or not isinstance(prob, int | float) or not 0 <= prob <= 1:
-            raise InputError(None, f"margins {prob} is no share", "give 0 for none, or a number up to 1, such as 0.08")
-        self.prob = prob
+        self.prob = share("margins", prob, 0.08)
         self.brightest = brightest
         self.part: tuple[slice, slice] | None = None
         self.grey = 0.0
@@ -206,7 +204,7 @@ class RandMargin(Randomizable, Transform):
         return out
 
 
-class RandMargind(Randomizable, MapTransform):
+class RandMargind(RandomTwin):
     """Dictionary twin of :class:`RandMargin`, which says that the rectangle holds no vessel.
 
     Args:
@@ -230,15 +228,8 @@ class RandMargind(Randomizable, MapTransform):
         brightest: float = 0.1,
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        super().__init__(keys, RandMargin(prob, brightest), allow_missing_keys)
         self.image_key = image_key
-        self.transform = RandMargin(prob, brightest)
-
-    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandMargind:
-        """Seed the draws."""
-        super().set_random_state(seed, state)
-        self.transform.set_random_state(seed, state)
-        return self
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         out = dict(data)

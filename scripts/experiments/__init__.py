@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import few_labels, field, microscopes, pretraining, recipe, release, retina_sets, shipped, tables
+from . import few_labels, field, microscopes, pretraining, recipe, release, retina_sets, sharpness, shipped, tables
 from .parts import Part
 
 EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
@@ -25,4 +25,5 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "retina_sets": retina_sets.parts,
     "release": release.parts,
     "pairs": release.pair_parts,
+    "sharpness": sharpness.parts,
 }

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr, wilcoxon
 from bundle.io import atomic
 from bundle.metrics import summarize
 
-from . import EXPERIMENTS, few_labels, field, microscopes, pretraining, recipe, release, tables
+from . import EXPERIMENTS, few_labels, field, microscopes, pretraining, recipe, release, sharpness, tables
 from .parts import RESULTS, Part, Row, read_rows
 from .shipped import ANNOTATORS, area_under_curve
 
@@ -356,6 +356,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "scale": lambda: summarized(
         "scale", lambda row: row.replace("_", " ").split("-"), ["Magnification", "Segmented at"]
     ),
+    "sharpness": lambda: summarized("sharpness", sharpness.label, ["Weights", "Blurred by"]),
     "test_time": lambda: summarized("test_time", lambda row: [row.replace("_", " ")], ["Averaged over"]),
     "stages": lambda: summarized("stages", lambda row: [STAGES[row]], ["DBAC's stage"]),
     "annotators": lambda: summarized("annotators", lambda row: ANNOTATORS[row], ["Masks of", "against"]),

@@ -50,6 +50,32 @@ def labelled(folder: Path, split: str, contrast: str = "") -> dict[str, dict]:
     return {image_name(item["image"].meta["filename_or_obj"]): item for item in items}
 
 
+def seen_otherwise(
+    folder: Path,
+    split: str,
+    image_change: Callable[[torch.Tensor], torch.Tensor],
+    label_change: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> dict[str, dict]:
+    """As :func:`labelled`, of images that another microscope has taken: changed before their contrast is enhanced.
+
+    Args:
+        folder: dataset folder.
+        split: of its images.
+        image_change: of an image, ``[1, X, Y]`` float32 as it was read.
+        label_change: of its mask, 0 or 1 of the same size, which is halved at ½ then; that of the image if None.
+    """
+    *read, contrast = config().get_parsed_content("validate#preprocessing").transforms
+    items = {}
+    for name, item in labelled(folder, split).items():
+        raw = {key: item[key].meta["filename_or_obj"] for key in ("image", "label")}
+        for step in read:
+            raw = step(raw)
+        image, label = (raw[key].as_tensor().float() for key in ("image", "label"))
+        label = (label_change or image_change)(label)
+        items[name] = {"image": contrast({"image": image_change(image)})["image"], "label": (label >= 0.5).float()}
+    return items
+
+
 @torch.inference_mode()
 def predicted(training: Training, places: Places, folder: Path, split: str) -> Maps:
     """Probability of every image, ``[1, X, Y]`` in float16; kept beside the training, for fusions without a network."""

@@ -46,7 +46,7 @@ CHANGES: dict[str, Change] = {
     "batch_zoomed": Change("the same, magnified up to four times", "batch", zoomed(0.5, 4.0)),
     "instance": Change("instance normalisation, also below"),
     "margins": Change("dark margins", overrides=MARGINS),
-    "bright_margins": Change("margins of any grey", overrides=MARGINS | {"train#augmentation#6#brightest": 1.0}),
+    "bright_margins": Change("margins of any grey", overrides=MARGINS | {"train#augmentation#5#brightest": 1.0}),
     "margins_zoomed": Change("dark margins, magnified up to four times", overrides=MARGINS | zoomed(0.5, 4.0)),
     "more_margins_zoomed": Change(
         "the same, margins in a quarter of the crops", overrides={"margins": 0.25} | zoomed(0.5, 4.0)

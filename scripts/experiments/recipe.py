@@ -56,13 +56,13 @@ def zoomed(share: float, most: float) -> dict:
         "roi_size": "$[2 * side for side in @crop]",
         "random_size": False,
     }
-    return {"train#augmentation#0": {"_target_": "Compose", "transforms": [zoom, crop]}}
+    return {"train#optics#0": {"_target_": "Compose", "transforms": [zoom, crop]}}
 
 
 STRONGER = {
-    "train#augmentation#3#factors": 0.5,
-    "train#augmentation#4#offsets": 0.2,
-    "train#augmentation#5": {"_target_": "RandAdjustContrastd", "keys": "image", "prob": 0.5, "gamma": [0.4, 2.5]},
+    "train#augmentation#2#factors": 0.5,
+    "train#augmentation#3#offsets": 0.2,
+    "train#augmentation#4": {"_target_": "RandAdjustContrastd", "keys": "image", "prob": 0.5, "gamma": [0.4, 2.5]},
 }
 MAGNIFIED = zoomed(0.7, 2.0)
 INSTANCE = ("DBAC_in", "DDMAC_in")

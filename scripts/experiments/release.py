@@ -71,9 +71,9 @@ _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 _, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
 CASCADES_PHANTOMS, CASCADES_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
 MAGNIFIED_PHANTOMS, MAGNIFIED_FINE_TUNED = zip(*map(magnified_stages, NORM), strict=True)
-OTHER_LOSS = {  # the last part of those once more, with another loss
-    called: tuple(replace(each, name=f"{each.name}_{called}", overrides=loss) for each in MAGNIFIED_FINE_TUNED)
-    for called, loss in (("cross_entropy", BCE), ("cldice", CLDICE))
+CHANGED = {  # the last part of those once more, with one change
+    called: tuple(replace(each, name=f"{each.name}_{called}", overrides=change) for each in MAGNIFIED_FINE_TUNED)
+    for called, change in (("blurred", {"blur": 0.5}), ("cross_entropy", BCE), ("cldice", CLDICE))
 }
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
@@ -88,6 +88,7 @@ DATA = {
     "instance_phantoms": "phantoms; instance normalisation",
     "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
     "magnified": "magnified phantoms, then VessMAP; DBAC with instance normalisation",
+    "blurred": "magnified phantoms, then VessMAP, half of the crops blurred; DBAC with instance normalisation",
     "cross_entropy": "magnified phantoms, then VessMAP by cross-entropy alone; DBAC with instance normalisation",
     "cldice": "magnified phantoms, then VessMAP by soft clDice too; DBAC with instance normalisation",
 }
@@ -102,12 +103,12 @@ TRAININGS: dict[str, tuple[Training, ...]] = {
     "instance_phantoms": CASCADES_PHANTOMS,
     "shipped": (CASCADES_FINE_TUNED[0], FINE_TUNED),
     "magnified": MAGNIFIED_FINE_TUNED,
-    **OTHER_LOSS,
+    **CHANGED,
 }
 SAME = ("dbac-shipped", "ddmac-shipped")  # as dbac-instance and ddmac-fine_tuned
 # whose training data and recipe a baseline must share to be compared with
 ALIKE = {data: (data,) for data in TRAININGS} | dict.fromkeys(
-    ("shipped", "magnified", *OTHER_LOSS), ("fine_tuned", "instance")
+    ("shipped", "magnified", *CHANGED), ("fine_tuned", "instance")
 )
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
     "unet": (
@@ -133,6 +134,7 @@ PAIRS = {
     "magnified-shipped": ("instance, no margins", "batch"),
     "shipped-magnified": ("instance", "batch, phantoms magnified"),
     "magnified-magnified": ("instance, no margins", "batch, phantoms magnified"),
+    "blurred-blurred": ("instance, no margins; blurred crops", "batch, phantoms magnified; blurred crops"),
     "cross_entropy-cross_entropy": (
         "instance, no margins; cross-entropy alone",
         "batch, phantoms magnified; cross-entropy alone",

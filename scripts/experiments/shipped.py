@@ -21,7 +21,7 @@ from bundle.metrics import score, summarize
 from bundle.networks import count_parameters
 
 from .parts import Part, Places, Row
-from .predictions import Maps, config, labelled, probabilities, scored, shipped
+from .predictions import Maps, config, labelled, probabilities, scored, seen_otherwise, shipped
 from .tables import NETWORKS
 from .trainings import made
 
@@ -183,17 +183,7 @@ def rescaled(places: Places, magnification: float, scale: str) -> list[Row]:
 
 def magnified(places: Places, magnification: float, split: str = "test") -> dict[str, dict]:
     """The images as a lens of another magnification would show them, equalised, with their masks."""
-    read = config().get_parsed_content("validate#preprocessing").transforms
-    equalize = read[-1]
-    folder = places.data("vessmap").resolve()
-    items = {}
-    for name, item in labelled(folder, split).items():
-        raw = {"image": item["image"].meta["filename_or_obj"], "label": item["label"].meta["filename_or_obj"]}
-        for step in read[:-1]:
-            raw = step(raw)
-        image, label = (resampled(raw[key].as_tensor().float(), magnification) for key in ("image", "label"))
-        items[name] = {"image": equalize({"image": image})["image"], "label": (label >= 0.5).float()}
-    return items
+    return seen_otherwise(places.data("vessmap").resolve(), split, partial(resampled, factor=magnification))
 
 
 def resampled(image: torch.Tensor, factor: float) -> torch.Tensor:

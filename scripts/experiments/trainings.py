@@ -79,6 +79,7 @@ class Training:
             "val_interval": 1 if self.validated else NEVER,
             "weights": None if self.start is None else str(self.start.weights(places)),
             **({} if self.crop is None else {"crop": [self.crop, self.crop]}),
+            "blur": 0,  # younger than most of the tables
             **self.overrides,
         }
         configs = ["configs/train.yaml"] + ["configs/fine_tune.yaml"] * (options["weights"] is not None)
