@@ -305,7 +305,7 @@ def test_a_killed_run_goes_on_with_the_missing_slices_and_ends_as_if_unbroken(se
             assert process.poll() is None, process.stderr.read().decode()
             time.sleep(0.01)
         process.kill()
-    assert sorted(os.listdir(tmp_path / "out")) == [".a.parts"]  # nothing under a final name
+    assert sorted(os.listdir(tmp_path / "out")) == [".a.lock", ".a.parts"]  # nothing under a final name
     before = {block: block.stat().st_mtime_ns for block in work.glob("probability/0*.npy")}
     assert 4 <= len(before) < 30
     kept = {}
@@ -321,6 +321,22 @@ def test_a_killed_run_goes_on_with_the_missing_slices_and_ends_as_if_unbroken(se
     assert kept["probability"] == list(range(len(before), 30))
     assert any(f"goes on with slice {len(before) + 1}, {len(before)} of 30 are there" in line for line in out)
     assert files(tmp_path / "out") == files(tmp_path / "unbroken")
+
+
+def test_a_second_process_at_the_same_stack_is_refused_and_the_first_ends_well(segment, segmenter, tmp_path):
+    path = stack_file(tmp_path / "a.tif", grey((5, 30, 40)))
+    one, other = segmenter(path), segmenter(path, high=0.7)
+    with one.segmented(path) as stack:
+        with pytest.raises(InputError, match="by another process"), other.segmented(path):
+            pass
+        assert other.network.network.seen == 0
+        status, out, err = segment(path)
+        assert status == 1 and "0 segmented, 1 failed" in out
+        assert str(path) in err[0] and "by another process" in err[0] and len(err) == 2
+        one.write(stack)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"a_{kind}" for kind in KINDS]
+    other.run()  # it is nobody's now
+    assert other.network.network.seen == 5
 
 
 def test_only_missing_slices_are_seen_by_the_network(segmenter, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from monai.utils.enums import CommonKeys as Keys
 
 from ..data.inputs import FAILURE
 from ..errors import InputError, input_error
-from ..io import KINDS, OUTPUT_SUFFIXES, output_path, write_image
-from ..io.atomic import remove
+from ..io import KINDS, OUTPUT_SUFFIXES, output_path, remove_found, write_image
 from ..pictures import mask_overlay, write_png
 from .remarks import remark_on_mask, vessel_share
 
@@ -113,8 +111,7 @@ class SegmentationWriter:
             mask = outputs["pred"]
             found = _in_file_order(mask).astype(bool)
             original = _in_file_order(inputs["original"])
-            with suppress(OSError):  # what forbids it forbids writing too, which says so
-                remove(self._path(source, "mask"))  # an earlier run's does not belong to what is written now
+            remove_found(self.output_dir, source, self.suffix)
             for kind in ("probability", "disagreement"):
                 if kind in outputs:
                     self._image(source, kind, _in_file_order(outputs[kind]), mask)
@@ -180,7 +177,7 @@ def unfinished(
             continue
         mask = output_path(output_dir, path, "mask", suffix)
         if mask.exists() and not overwrite:
-            logger.info("%s: kept %s (--overwrite makes it again)", path, mask)
+            logger.info("%s: kept %s (--overwrite makes it again, with these options)", path, mask)
         else:
             todo.append(path)
     return todo

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +11,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
-from ..io import write_image
-from ..io.atomic import remove
+from ..io import remove_found, write_image
 from ..pictures import brightest_vessel, depth_picture, mask_overlay, rendering_picture, write_png, write_surface
 from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
@@ -39,12 +37,17 @@ class ReconcilingSegmenter(StackSegmenter):
             or their dictionary twins.
         surface: write ``NAME_surface`` too, a mesh as "stl" or "ply", in µm where the voxels' size is known.
         kwargs: of :class:`StackSegmenter`.
+
+    Raises:
+        ValueError: a surface of another kind, or what :class:`StackSegmenter` refuses.
     """
 
     def __init__(
         self, *args: Any, fusion: Sequence[Transform], surface: Literal["stl", "ply"] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        if surface not in (None, "stl", "ply"):
+            raise ValueError(f"surface must be 'stl' or 'ply', got {surface!r}")
         steps = _known(fusion, (FuseFocus, AdaptiveHistogramEqualization))
         self.fuse, self.equalize = steps
         self.surface = surface
@@ -56,8 +59,7 @@ class ReconcilingSegmenter(StackSegmenter):
             InputError: a file cannot be written.
         """
         image, path = stack.image, stack.image.path
-        with suppress(OSError):  # what forbids it forbids writing too, which says so
-            remove(self._path(stack, "mask"))
+        remove_found(self.output_dir, path, self.suffix)
         spacing = image.spacing if len(image.shape) == 3 else None  # of one slice, depth has no length
         fused, depth = fuse(image.planes, self.fuse.method)
         probability, mask = self._segment(fused, stack)

@@ -24,7 +24,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +36,9 @@ from tqdm import tqdm
 
 from .. import volumes
 from ..errors import InputError, input_error
-from ..io import Image, MicroscopyReader, atomic, image_name, open_image, output_path, write_image_planes
-from ..io.atomic import atomic_folder, remove
+from ..io import Image, MicroscopyReader, atomic, image_name, open_image, output_path, remove_found, write_image_planes
+from ..io.atomic import atomic_folder
+from ..io.lock import alone
 from ..pictures import mask_overlay, write_png
 from ..transforms import CloseGaps, HysteresisThreshold, LinearContrast, RemoveFragments
 from ..transforms.arrays import DictionaryTwin
@@ -157,11 +158,16 @@ class StackSegmenter:
         If it does not end well, blocks are kept for the next run, unless it is the input that is at fault.
 
         Raises:
-            InputError: the input cannot be read, its sizes in micrometres are asked for and not known, or no room.
+            InputError: the input cannot be read, its sizes in micrometres are asked for and not known, no room, or
+                another process is at it.
         """
         image = open_image(path, **self.reader.options)
         grey = _Grey(image)
         work = self.output_dir / f".{image_name(path)}.parts"
+        with alone(work.with_suffix(".lock"), image.path):
+            yield from self._within(work, image, grey)
+
+    def _within(self, work: Path, image: Image, grey: _Grey) -> Iterator[SegmentedStack]:
         self._take_up(work, image)
         try:
             steps = self._steps(image)
@@ -186,8 +192,7 @@ class StackSegmenter:
             InputError: a file cannot be written.
         """
         source = stack.image.path
-        with suppress(OSError):  # what forbids it forbids writing too, which says so
-            remove(self._path(stack, "mask"))  # an earlier run's does not belong to what is written now
+        remove_found(self.output_dir, source, self.suffix)
         with ThreadPoolExecutor(2) as pool:
             written = [
                 pool.submit(self.write_volume, stack, kind, volume.planes(), np.float32)

@@ -4,7 +4,7 @@ from .atomic import atomic
 from .formats import open_image, open_recordings
 from .image import Image, Recording, choose, relabel
 from .inputs import expand, image_name, list_images
-from .kinds import KINDS, output_path
+from .kinds import KINDS, output_path, remove_found
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .reader import MicroscopyReader
@@ -26,6 +26,7 @@ __all__ = [
     "open_recordings",
     "output_path",
     "relabel",
+    "remove_found",
     "write_image",
     "write_image_planes",
     "write_ome_tiff",

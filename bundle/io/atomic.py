@@ -40,7 +40,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = _hidden(path)
-    with _plainly(path, partial):
+    with plainly(path, partial):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
@@ -65,7 +65,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial, old = _hidden(path), _hidden(path)
-    with _plainly(path, partial):
+    with plainly(path, partial):
         if path.exists() and not path.is_dir():
             raise InputError(path, *_CLOSED)
         partial.mkdir(parents=True)
@@ -86,13 +86,23 @@ def _hidden(path: Path) -> Path:
 
 
 @contextmanager
-def _plainly(path: Path, partial: Path) -> Iterator[None]:
+def plainly(path: Path, partial: Path) -> Iterator[None]:
+    """Say in plain words why an output cannot be written.
+
+    Args:
+        path: where the output shall stand.
+        partial: where it is written.
+
+    Raises:
+        InputError: it cannot.
+    """
     try:
         yield
     except OSError as error:
         # an input that cannot be read while an output is being written is not the output's fault
+        partial, path = partial.absolute(), path.absolute()  # as some libraries name them
         own = (partial, path, *path.parents)
-        named = None if error.filename is None else Path(error.filename)
+        named = None if error.filename is None else Path(error.filename).absolute()
         if named is not None and named not in own and partial not in named.parents:
             raise
         raise _plain(path, error) from error

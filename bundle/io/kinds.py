@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from .atomic import remove
 from .inputs import image_name
 
 # kind: the suffix of its file, or None for the format of images that was chosen. The mask is written last: where it
@@ -32,3 +34,21 @@ def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: s
         suffix: of images; a kind with a suffix of its own has that one.
     """
     return Path(output_dir) / f"{image_name(source)}_{kind}{KINDS[kind] or suffix}"
+
+
+def remove_found(output_dir: str | Path, source: str | Path, suffix: str = ".tif") -> None:
+    """Remove what an earlier run found in an input: it does not belong to what is written now.
+
+    The fusion and its depth map stay, which are the input's own. What cannot be removed is left: what forbids it
+    forbids writing too, which says so.
+
+    Args:
+        output_dir: as of :func:`output_path`.
+        source: the same.
+        suffix: the same; results in another format stay.
+    """
+    for kind in KINDS.keys() - {"fused", "depth"}:
+        path = output_path(output_dir, source, kind, suffix)
+        for file in (path, path.with_suffix(".ply")) if kind == "surface" else (path,):
+            with suppress(OSError):
+                remove(file)
