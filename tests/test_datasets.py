@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from monai.data import DataLoader
 from monai.transforms import Compose, LoadImaged, RandAffined, RandScaleIntensityd, RandSpatialCropd
 
-from bundle.data import CropDataset, CropSampler, labelled_images
+from bundle.data import CropDataset, CropSampler, fingerprint, labelled_images
 from bundle.errors import InputError, input_error
 from bundle.io import MicroscopyReader, write_ome_tiff
 from bundle.transforms import BinaryLabeld, FuseFocusd
@@ -80,16 +81,21 @@ def test_split_file_of_a_spreadsheet_with_byte_order_mark_and_further_columns(fo
     assert stems(labelled_images(folder, "train")) == ["351"]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_without_a_split_file_a_fifth_validates_and_the_others_train(folder, seed):
-    train, val = (stems(labelled_images(folder, split, seed=seed)) for split in ("train", "val"))
+def test_without_a_split_file_a_fifth_validates_and_the_others_train(folder):
+    train, val = (stems(labelled_images(folder, split)) for split in ("train", "val"))
     assert len(val) == 2
     assert sorted(train + val) == STEMS
-    assert stems(labelled_images(folder, "train", seed=seed)) == train
+    assert stems(labelled_images(folder, "train")) == train
 
 
-def test_the_draw_depends_on_the_seed(folder):
-    assert len({tuple(stems(labelled_images(folder, "val", seed=seed))) for seed in range(8)}) > 1
+def test_a_fingerprint_tells_other_images_and_not_another_place(folder, tmp_path):
+    before = fingerprint(labelled_images(folder, "train"))
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    assert fingerprint(labelled_images(moved, "train")) == before
+    assert fingerprint(labelled_images(moved, "val")) != before
+    first = Path(labelled_images(moved, "train")[0]["label"])
+    first.write_bytes(first.read_bytes() + b"\0")
+    assert fingerprint(labelled_images(moved, "train")) != before
 
 
 @pytest.mark.parametrize(("count", "validating"), [(2, 1), (3, 1), (8, 2)])

@@ -430,6 +430,8 @@ def ended(runs, tmp_path_factory, dataset, weights):
     out = tmp_path_factory.mktemp("ended")
     broken = draw_dataset(out / "broken")
     (broken / "masks" / "1.png").write_bytes((broken / "images" / "1.png").read_bytes())
+    others = draw_dataset(out / "others")
+    Path(out / "others" / "images" / "1.png").write_bytes((out / "others" / "images" / "2.png").read_bytes())
     (out / "file").write_text("a file where a folder should be")
     (out / "damaged" / "checkpoints").mkdir(parents=True)
     content = (runs / "ensemble" / "checkpoints" / "last.pt").read_bytes()
@@ -441,6 +443,9 @@ def ended(runs, tmp_path_factory, dataset, weights):
         "other length": words("training", **done | {"max_epochs": 7}),
         "other steps": words("training", **done | {"batch_size": 2}),
         "other width": words("training", **done | {"network_def#channels": [2, 4, 16]}),
+        "other settings": words("training", **done | {"learning_rate": 0.1, "seed": 1}),
+        "other images": words("training", **done | {"dataset_dir": others}),
+        "other scale": words("evaluating", "evaluate", **new | {"checkpoint": weights, "network_def#dbac_scale": 2.0}),
         "damaged": words("training", **new | {"output_dir": out / "damaged"}),
         "no weights": words("training", "fine_tune", **new | {"weights": out / "none.pt"}),
         "weights of other width": words(
@@ -468,6 +473,9 @@ def test_a_finished_training_given_again_changes_nothing(ended):
         ("other length", "last.pt: is of 6 epochs, not of 7;"),
         ("other steps", "last.pt: is of 4 steps in an epoch, not of 8;"),
         ("other width", "last.pt: does not fit CascadeEnsemble"),
+        ("other settings", "last.pt: is of a training that differs in seed and learning_rate;"),
+        ("other images", "last.pt: is of a training that differs in images;"),
+        ("other scale", "best.pt: was trained with dbac_scale 1, not 2;"),
         ("damaged", "last.pt: is not a file of weights, or is damaged;"),
         ("no weights", "none.pt: no such file of weights;"),
         ("weights of other width", "best.pt: does not fit CascadeEnsemble"),

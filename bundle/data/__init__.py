@@ -2,6 +2,6 @@
 
 from .crops import CropDataset, CropSampler
 from .inputs import InputDataset
-from .listing import labelled_images
+from .listing import fingerprint, labelled_images
 
-__all__ = ["CropDataset", "CropSampler", "InputDataset", "labelled_images"]
+__all__ = ["CropDataset", "CropSampler", "InputDataset", "fingerprint", "labelled_images"]

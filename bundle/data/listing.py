@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import random
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import InputError
 from ..io import image_name, list_images
 
-__all__ = ["labelled_images"]
+__all__ = ["fingerprint", "labelled_images"]
 
 SPLITS = ("train", "val", "test")
 VALIDATION_SHARE = 0.2
@@ -20,20 +22,17 @@ DATALIST_SECTIONS = {"train": ("train", "training"), "val": ("val", "validation"
 DATALIST_FORM = "write {'training': [{'image': …, 'label': …}], 'validation': […]}"
 
 
-def labelled_images(
-    dataset_dir: str | Path, split: str, datalist: str | Path | None = None, seed: int = 0
-) -> list[dict[str, str]]:
+def labelled_images(dataset_dir: str | Path, split: str, datalist: str | Path | None = None) -> list[dict[str, str]]:
     """Pairs of image and mask.
 
     A dataset folder is ``images/`` and ``masks/`` matched by file stem, with an optional ``split.csv`` that has the
-    columns ``stem`` and ``split``; without one, a fifth of the images, drawn with the seed, validates and the rest
-    trains.
+    columns ``stem`` and ``split``; without one, a fifth of the images, the same whenever they are drawn, validates
+    and the rest trains.
 
     Args:
         dataset_dir: the dataset folder, or the folder that a datalist's relative paths start from.
         split: "train", "val" or "test".
         datalist: JSON with a list of ``{"image": …, "label": …}`` under "training", "validation" or "test".
-        seed: of the draw where nothing else splits the images.
 
     Returns:
         ``{"image": path, "label": path}`` for each pair, sorted by stem; in the datalist's order with a datalist.
@@ -53,7 +52,7 @@ def labelled_images(
             raise InputError(folder, "no such folder", "a dataset folder holds images/ and masks/ matched by file stem")
     images = {image_name(path): path for path in list_images([root / "images"])}
     masks = {image_name(path).removesuffix("_mask"): path for path in list_images([root / "masks"])}
-    chosen = _split_stems(root, list(images), split, seed)
+    chosen = _split_stems(root, list(images), split)
     for stem in chosen:
         if stem not in images:
             raise InputError(root / "split.csv", f"lists {stem!r}, which images/ does not hold", "correct the file")
@@ -64,7 +63,21 @@ def labelled_images(
     return [{"image": str(images[stem]), "label": str(masks[stem])} for stem in sorted(chosen)]
 
 
-def _split_stems(root: Path, stems: list[str], split: str, seed: int) -> list[str]:
+def fingerprint(pairs: Iterable[Mapping[str, str]]) -> str:
+    """A text that is another for other images or masks, by their names and sizes, wherever they lie.
+
+    Args:
+        pairs: as of :func:`labelled_images`.
+    """
+    digest = hashlib.sha256()
+    for pair in pairs:
+        for key in ("image", "label"):
+            path = Path(pair[key])
+            digest.update(f"{path.name} {path.stat().st_size if path.is_file() else 0}\n".encode())
+    return digest.hexdigest()
+
+
+def _split_stems(root: Path, stems: list[str], split: str) -> list[str]:
     table = root / "split.csv"
     if table.exists():
         try:
@@ -82,7 +95,7 @@ def _split_stems(root: Path, stems: list[str], split: str, seed: int) -> list[st
             raise InputError(table, f"lists {stem!r} {times} times", "put each image in one split, once")
         return [row["stem"] for row in rows if row["split"] == split]
     shuffled = sorted(stems)
-    random.Random(seed).shuffle(shuffled)
+    random.Random(0).shuffle(shuffled)  # by no seed of a training: its images must not validate another
     # one image of two at least validates, one trains
     validating = min(max(1, round(VALIDATION_SHARE * len(stems))), len(stems) - 1)
     return {"train": shuffled[validating:], "val": shuffled[:validating], "test": []}[split]

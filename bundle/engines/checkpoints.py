@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,9 +46,11 @@ class ResumableCheckpoint:
         evaluator: the validation engine, whose ``state.metrics`` decide which epoch is best.
         key_metric: the metric that decides, larger being better.
         averaged: the running average of the network's weights, which is then what is kept as ``model``.
+        settings: what else the training depends on, by name: numbers, text and lists of them.
 
     Raises:
-        InputError: ``last.pt`` is damaged or was written by a training of other size or length, or no room is left.
+        InputError: ``last.pt`` is damaged or was written by a training of other size, length or settings, or no room is
+            left.
     """
 
     def __init__(
@@ -58,8 +62,10 @@ class ResumableCheckpoint:
         evaluator: Engine,
         key_metric: str = "dice",
         averaged: AveragedModel | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.averaged = averaged
+        self.settings = json.loads(json.dumps(settings or {}))  # as a file gives them back
         self.folder = Path(output_dir) / "checkpoints"
         self.curves = Path(output_dir) / "curves.csv"
         self.network = network
@@ -93,6 +99,10 @@ class ResumableCheckpoint:
         steps = checkpoint["iteration"] // checkpoint["epoch"]
         if steps != engine.state.epoch_length:
             raise InputError(path, f"is of {steps} steps in an epoch, not of {engine.state.epoch_length}", remedy)
+        before = checkpoint.get("settings", {})
+        other = [name for name in self.settings if name in before and before[name] != self.settings[name]]
+        if other:
+            raise InputError(path, f"is of a training that differs in {' and '.join(other)}", remedy)
         if ("network" in checkpoint) != (self.averaged is not None):
             raise InputError(path, f"is of a training with{'out' * (self.averaged is not None)} averaging", remedy)
         if self.averaged is None:
@@ -107,7 +117,10 @@ class ResumableCheckpoint:
         self.history = checkpoint["history"]
         engine.state.epoch = checkpoint["epoch"]
         engine.state.iteration = checkpoint["iteration"]
-        logger.info("going on after epoch %d of %d, from %s", engine.state.epoch, engine.state.max_epochs, path)
+        if engine.state.epoch == engine.state.max_epochs:
+            logger.info("%s: is of a training that is finished; choose another output_dir to train again", path)
+        else:
+            logger.info("going on after epoch %d of %d, from %s", engine.state.epoch, engine.state.max_epochs, path)
 
     def note_loss(self, engine: Engine) -> None:
         """Keep the loss of a step for the epoch's mean."""
@@ -128,11 +141,14 @@ class ResumableCheckpoint:
             return
         model = (self.network if self.averaged is None else self.averaged.module).state_dict()
         if improved:
-            _write({"model": model, "epoch": engine.state.epoch, "metrics": metrics}, self.folder / "best.pt")
+            best = {"model": model, "scales": _scales(self.network), "epoch": engine.state.epoch, "metrics": metrics}
+            _write(best, self.folder / "best.pt")
         self._write_curves()
         _write(
             {
                 "model": model,
+                "scales": _scales(self.network),
+                "settings": self.settings,
                 **({} if self.averaged is None else {"network": self.network.state_dict()}),
                 "optimizer": self.optimizer.state_dict(),
                 "lr_scheduler": self.lr_scheduler.state_dict(),
@@ -199,7 +215,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         The network.
 
     Raises:
-        InputError: the file is missing, is no such file, or belongs to a network of other size.
+        InputError: the file is missing, is no such file, or belongs to a network of other size, or of cascades that
+            see the image at another scale.
     """
     path = Path(path)
     if not path.is_file():
@@ -214,7 +231,18 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         state = {name.removeprefix(part): value for name, value in own.items()} or state
     remedy = "give weights of this network, or the network's own channels, norm and dbac_norm in the config"
     _load_state(network, state, path, remedy)
+    own = _scales(network)
+    for name, scale in checkpoint.get("scales", {}).items():
+        if own.get(name, scale) != scale:
+            raise InputError(
+                path, f"was trained with {name} {scale:g}, not {own[name]:g}", f"set network_def#{name} to {scale:g}"
+            )
     return network
+
+
+def _scales(network: nn.Module) -> dict[str, float]:
+    """The scales at which a network's parts see the image, which no weight tells."""
+    return {name: value for name, value in vars(network).items() if name.endswith("scale")}
 
 
 def _load(path: Path) -> dict:

@@ -66,7 +66,7 @@ class Training:
 
     def _run(self, places: Places, report: Path) -> None:
         source, datalist = dataset(self.data, places)
-        images = len(labelled_images(source, "train", datalist, self.seed))
+        images = len(labelled_images(source, "train", datalist))
         epochs, crops = self.schedule or schedule(images, self.steps)
         options = {
             "output_dir": str(self.folder(places)),
@@ -79,7 +79,6 @@ class Training:
             "val_interval": 1 if self.validated else NEVER,
             "weights": None if self.start is None else str(self.start.weights(places)),
             **({} if self.crop is None else {"crop": [self.crop, self.crop]}),
-            "blur": 0,  # younger than most of the tables
             **self.overrides,
         }
         configs = ["configs/train.yaml"] + ["configs/fine_tune.yaml"] * (options["weights"] is not None)
