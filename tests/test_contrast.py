@@ -103,9 +103,10 @@ class TestLinearContrast:
         assert not result[:11].any() and (result[60:] == 1).all()
         np.testing.assert_allclose(result[[20, 35, 50]], [0.2, 0.5, 0.8], rtol=1e-6)
 
-    def test_eight_and_sixteen_bits_and_floats_give_the_same(self):
+    def test_eight_and_sixteen_bits_of_either_order_and_floats_give_the_same(self):
         image = as_integers(field(), 255, np.uint8)
         expected = LinearContrast()(image)
+        np.testing.assert_allclose(LinearContrast()((image.astype(np.uint16) * 257).astype(">u2")), expected, atol=1e-6)
         np.testing.assert_allclose(LinearContrast()(image.astype(np.uint16) * 257), expected, atol=1e-6)
         np.testing.assert_allclose(LinearContrast()(image / 100 - 1), expected, atol=1e-6)
 

@@ -141,6 +141,16 @@ def test_percentiles_of_blocks_are_numpy_s_of_everything(dtype):
         np.testing.assert_array_equal(found, np.percentile(values, q), f"seed {seed}")
 
 
+@pytest.mark.parametrize("share", [0.005, 0.02, 0.5])
+def test_percentiles_of_values_that_are_mostly_small(share):
+    """Whose leading bits are all 0 for most, which is no sign that no bits were sought yet."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 1000, 4000).astype(np.uint32)
+    values[rng.random(4000) < share] += 1 << 17
+    q = (0, 1, 50, 99, 99.5, 100)
+    np.testing.assert_array_equal(percentiles(lambda: [values], q), np.percentile(values, q))
+
+
 @pytest.mark.parametrize("values", [[7], [7, 7], [-3, 5]])
 def test_percentiles_of_few_values(values):
     values = np.array(values, np.int16)

@@ -90,6 +90,7 @@ def channels_first(image: NdarrayOrTensor) -> np.ndarray:
         array = image.detach().to("cpu", image_type).numpy()
     else:
         array = np.asarray(image)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)  # some files' order is the other
     if array.ndim not in (3, 4):
         raise InputError(source(image), f"the image has shape {array.shape}", "give [C, X, Y] or [C, X, Y, Z]")
     if not array.size:

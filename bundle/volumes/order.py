@@ -53,7 +53,7 @@ def _count(
     blocks: Callable[[], Iterable[np.ndarray]], shift: int | None, prefixes: Sequence[int]
 ) -> tuple[np.dtype, dict[int, np.ndarray]]:
     """Return the type, and for each prefix how often each next digit follows it; without shift, the first digits."""
-    dtype, counts = None, {}
+    dtype, counts, first = None, {}, shift is None
     for block in blocks():
         if dtype is None:
             dtype = block.dtype
@@ -63,7 +63,7 @@ def _count(
         keys = _keys(block.ravel())
         for prefix, count in counts.items():
             # shifted twice, since a shift by all bits is undefined
-            chosen = keys if len(prefixes) == 1 and not prefix else keys[(keys >> shift) >> width == prefix]
+            chosen = keys if first else keys[(keys >> shift) >> width == prefix]
             digits = (chosen >> shift) & keys.dtype.type((1 << width) - 1)
             count += np.bincount(digits.astype(np.intp), minlength=1 << width)
     if dtype is None:
