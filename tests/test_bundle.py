@@ -8,14 +8,17 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 from monai.bundle import ConfigParser, verify_net_in_out
 
 import bundle
 from bundle.engines import load_weights
 from bundle.errors import InputError
-from bundle.networks import CascadeEnsemble
+from bundle.networks import CascadeEnsemble, UNet
+from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
 from scripts import publish_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,6 +142,53 @@ def test_weights_of_another_normalisation_are_refused_in_a_few_words(tmp_path):
         load_weights(CascadeEnsemble(channels=[2, 3], dbac_norm="instance"), tmp_path / "batch.pt")
     assert "has no place for dbac.coarse" in str(refused.value) and "dbac_norm" in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("mode", "slices", "mode 'slices' is not known; choose fused, stack or both"),
+        ("format", "tiff", "format 'tiff' is not known; choose ome-tiff, nifti or ome-zarr"),
+        ("scale", "Auto", "scale must be positive or 'auto'"),
+        ("surface", "obj", "surface must be 'stl' or 'ply'"),
+    ],
+)
+def test_a_word_that_inference_does_not_know_is_refused_before_anything_is_written(tmp_path, option, value, said):
+    config = parsed("inference.json")
+    config.update({"bundle_root": str(ROOT), "dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "out")})
+    config.update({"mode": "both", option: value, "device": "cpu"})
+    config["inputs"] = [tmp_path / "a.tif"]
+    with pytest.raises((InputError, ValueError, RuntimeError)) as refused:
+        config.get_parsed_content("segmenter")
+    chain, error = [], refused.value
+    while error is not None:
+        chain.append(str(error))
+        error = error.__cause__ or error.__context__
+    assert any(said in line for line in chain)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_single_network_segments_by_the_same_config(tmp_path):
+    """It has no second opinion: its disagreement is 0 everywhere."""
+    network = UNet(channels=[2, 4]).eval()
+    torch.save({"model": network.state_dict()}, tmp_path / "unet.pt")
+    image = np.random.default_rng(0).integers(0, 255, (40, 56), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    for mode in ("fused", "stack"):
+        config = parsed("inference.json")
+        config.update({"bundle_root": str(ROOT), "output_dir": str(tmp_path / mode), "mode": mode, "device": "cpu"})
+        config.update({"network_def": {"_target_": "bundle.networks.UNet", "channels": [2, 4]}})
+        config.update({"dataset_dir": str(tmp_path), "weights": str(tmp_path / "unet.pt")})
+        config["inputs"] = [tmp_path / "a.tif"]
+        config.get_parsed_content("segmenter").run()
+        contrast = AdaptiveHistogramEqualization() if mode == "fused" else LinearContrast()
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(contrast(image.T[None].astype(np.float32)))[None])[0, 0].numpy().T
+        found, disagreement = (
+            tifffile.imread(tmp_path / mode / f"a_{kind}.tif") for kind in ("probability", "disagreement")
+        )
+        np.testing.assert_allclose(found.squeeze(), expected, atol=1e-4)
+        assert not disagreement.any()
 
 
 def test_network_takes_and_gives_what_the_metadata_say():

@@ -263,7 +263,7 @@ def test_without_the_libraries_of_the_extra_each_format_says_how_to_get_them(tmp
     libraries = ["czifile", "liffile", "nd2", "zarr", "zarr"]
     for line, library, path in zip(lines, libraries, [*paths, f"{paths[0]}.zarr"], strict=True):
         assert line.startswith(f"{path}: ")
-        assert f"needs the package {library}; pip install 'vessel-cascades[formats]'" in line
+        assert f"needs the package {library}; pip install -c constraints.txt -e '.[formats]'" in line
 
 
 # OME-Zarr that other programs write

@@ -266,6 +266,44 @@ def test_files_folders_and_patterns_may_be_mixed(segment, tmp_path):
     assert names(tmp_path / "out") == outputs("a", "b1", "b2", "c")
 
 
+def test_all_inputs_whose_results_would_collide_are_named_at_once(segment, tmp_path):
+    """Also those that differ in case alone, which are one file on the disks of two systems of three."""
+    for name in ("a.tif", "b.tif", "B.png", "c.tif", "a.png"):
+        image_file(tmp_path / "in" / name) if name.endswith("tif") else PIL.Image.fromarray(noise()).save(
+            tmp_path / "in" / name
+        )
+    status, out, err = segment(tmp_path / "in")
+    assert (status, len(err)) == (1, 1) and not (tmp_path / "out").exists()
+    assert "a.tif" in err[0] and "a.png" in err[0] and "b.tif" in err[0] and "B.png" in err[0] and "c.tif" not in err[0]
+
+
+def test_nothing_that_an_earlier_run_found_stays_beside_other_results(segment, tmp_path):
+    """What both ways found together is gone after one way alone; the fusion, which no weights made, is there again."""
+    stack = image_file(tmp_path / "a.tif", noise((3, 40, 56)))
+    assert segment(stack, "--mode", "both", "--surface", "ply")[0] == 0
+    before = names(tmp_path / "out")
+    assert {"a_mask_2d.tif", "a_colour.png", "a_rendering.png", "a_surface.ply"} < set(before)
+    assert segment(stack, "--overwrite")[0] == 0
+    assert names(tmp_path / "out") == outputs("a", stack=True)
+
+
+def test_an_output_folder_that_forbids_writing_is_said_for_each_input_however_it_is_named(
+    segment, tmp_path, monkeypatch
+):
+    """Some libraries name the file by its whole path, where the folder was given by a part of it."""
+    a, b = image_file(tmp_path / "a.tif"), image_file(tmp_path / "b.tif")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+
+    def forbidden(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(Path(path).absolute()))
+
+    monkeypatch.setattr(tifffile, "TiffWriter", forbidden)
+    status, out, err = segment(a, b, output="out")
+    assert status == 1 and out[-1] == "0 segmented, 2 failed"
+    assert sum("cannot write there" in line for line in err) == 2 and not names(tmp_path / "out")
+
+
 def test_what_exists_is_kept_and_said_unless_overwrite(segment, tmp_path):
     a, b = image_file(tmp_path / "a.tif"), image_file(tmp_path / "b.tif")
     segment(a)
@@ -273,7 +311,7 @@ def test_what_exists_is_kept_and_said_unless_overwrite(segment, tmp_path):
     status, out, _ = segment(a, b)
     assert status == 0
     assert [line for line in out if ": kept " in line] == [
-        f"{a}: kept {tmp_path / 'out' / 'a_mask.tif'} (--overwrite makes it again)"
+        f"{a}: kept {tmp_path / 'out' / 'a_mask.tif'} (--overwrite makes it again, with these options)"
     ]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert segment(a, "--overwrite")[0] == 0
@@ -584,6 +622,11 @@ def test_a_device_that_is_not_here_gets_one_line(segment, tmp_path, device):
         (["--low", "0.9", "--high", "0.1"], 1),
         (["--low", "0.96"], 1),
         (["--mode", "3d"], 2),
+        (["--scale", "1000"], 2),
+        (["--scale", "0.001"], 2),
+        (["--low", "half"], 2),
+        (["--surface", "stl"], 1),
+        (["--contrast", "volume"], 1),
     ],
 )
 def test_values_out_of_range_are_refused(segment, tmp_path, words, status):

@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         outputs = _outputs(path, arguments)
         present = [] if arguments.overwrite else [file for file in outputs if file.exists()]
         if present:
-            print(f"{path}: kept {' and '.join(map(str, present))} (--overwrite makes them again)")
+            there = " and ".join(map(str, present))
+            print(f"{path}: kept {there} (--overwrite makes them again, with these options)")
         if len(present) == len(outputs):
             kept += 1
             continue

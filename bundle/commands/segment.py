@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from pathlib import Path
 
@@ -38,8 +39,10 @@ from tqdm import tqdm
 
 from ..errors import InputError, input_error
 from ..io import OUTPUT_SUFFIXES, MicroscopyReader
+from ..io.extras import library
 from .words import add_reading_arguments, listed, reading_options
 
+SCALES = (0.01, 16)  # beyond, it is a slip of the pen
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "inference.json"
 
 
@@ -109,6 +112,12 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     high = parser["high"] if arguments.high is None else arguments.high
     if low > high:
         raise InputError(None, f"--low {low:g} is above --high {high:g}", "exchange them")
+    if arguments.surface and arguments.mode != "both":
+        raise InputError(None, "--surface is of --mode both", "say --mode both, or leave --surface out")
+    if arguments.contrast and arguments.mode not in ("stack", "both"):
+        raise InputError(None, "--contrast is of slices, and stacks are fused here", "say --mode stack or both")
+    if arguments.format == "ome-zarr":
+        library("zarr", arguments.output, "OME-Zarr")
     # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own
     parser["inputs"] = paths
     parser["output_folder"] = arguments.output
@@ -153,14 +162,22 @@ def _log_to_terminal() -> None:
 def _scale(text: str) -> float | str:
     if text == "auto":
         return text
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is neither a positive number nor auto")
+    value = _number(text)
+    if not SCALES[0] <= value <= SCALES[1]:
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number from {SCALES[0]} to {SCALES[1]}")
     return value
 
 
+def _number(text: str) -> float:
+    """NaN, which is within no limits, if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _share(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value

@@ -1,6 +1,6 @@
 """Training, validation and inference on MONAI's ignite engines: what the configs attach to them."""
 
-from .arguments import as_typed
+from .arguments import as_typed, one_of
 from .averaging import WeightAverage, averaged_network
 from .batches import CascadeTargets, mask_of_stages
 from .checkpoints import PublishedWeights, ResumableCheckpoint, load_weights, new_run
@@ -41,6 +41,7 @@ __all__ = [
     "load_weights",
     "mask_of_stages",
     "new_run",
+    "one_of",
     "show_input_errors",
     "take_statistics",
     "unfinished",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from itertools import zip_longest
 
 from fire.parser import DefaultParseValue
 
-__all__ = ["as_typed"]
+from ..errors import InputError
+
+__all__ = ["as_typed", "one_of"]
 
 
 def as_typed(option: str, value: object) -> str:
@@ -32,4 +35,21 @@ def as_typed(option: str, value: object) -> str:
             made = DefaultParseValue(typed)
             if value in (made, str(made).replace("#", "::")):
                 return typed
+    return str(value)
+
+
+def one_of(option: str, value: object, words: Iterable[str]) -> str:
+    """The value of an option that takes one of a few words.
+
+    Args:
+        option: its name, without dashes.
+        value: what the config has for it.
+        words: what it may be.
+
+    Raises:
+        InputError: it is another.
+    """
+    words = tuple(words)
+    if value not in words:
+        raise InputError(None, f"{option} {value!r} is not known", f"choose {', '.join(words[:-1])} or {words[-1]}")
     return str(value)

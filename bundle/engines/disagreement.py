@@ -12,7 +12,7 @@ class WithDisagreement(nn.Module):
     """An ensemble that gives the disagreement of its cascades beside their fusion, of one pass.
 
     Args:
-        network: a :class:`bundle.networks.CascadeEnsemble`.
+        network: a :class:`bundle.networks.CascadeEnsemble`; another network agrees with itself everywhere.
 
     Shape:
         Image ``[B, C, H, W]``; ``[B, 2, H, W]``: the fused probability S, and |L − N|, 0 to 1.
@@ -23,5 +23,8 @@ class WithDisagreement(nn.Module):
         self.network = network
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if not hasattr(self.network, "probabilities"):
+            probability = self.network(image)
+            return torch.cat([probability, torch.zeros_like(probability)], 1)
         dbac, ddmac = self.network.probabilities(image)
         return torch.cat([self.network.fuse(dbac, ddmac), (dbac - ddmac).abs()], 1)

@@ -57,7 +57,7 @@ class WholeOrWindowsInferer(Inferer):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        if scale != "auto" and not scale > 0:
+        if scale != "auto" and not (isinstance(scale, int | float) and scale > 0):
             raise ValueError(f"scale must be positive or 'auto', got {scale}")
         self.window = window
         self.overlap = overlap

@@ -31,7 +31,7 @@ def remark_on_mask(source: str | Path, found: np.ndarray) -> None:
     width = median_width(found if found.ndim == 2 else found.max(axis=0))
     if not SEEN_WIDTHS[0] <= width <= SEEN_WIDTHS[1]:
         logger.warning(
-            "%s: its vessels are about %.0f pixels wide, the shipped weights are at home from %.0f to %.0f; "
+            "%s: its vessels are about %.1f pixels wide, the shipped weights are at home from %g to %g; "
             "look at the overlay, and try --scale auto",
             source,
             width,

@@ -13,6 +13,7 @@ from ignite.metrics import Metric
 from monai.handlers import from_engine
 from monai.utils import CommonKeys
 
+from ..errors import InputError
 from ..io import image_name
 from ..metrics import Confusion, format_summary, score, summarize, write_scores, write_summary
 from ..pictures import error_overlay, write_png
@@ -33,7 +34,7 @@ class VesselScores:
         overlays: folder for a picture of true and false positives per image; none if None.
 
     Raises:
-        InputError: an output cannot be written.
+        InputError: an output cannot be written, or two images have one name, so that their outputs would collide.
     """
 
     def __init__(self, table: str | Path | None = None, overlays: str | Path | None = None) -> None:
@@ -52,6 +53,9 @@ class VesselScores:
         for image in engine.state.output:
             prediction, truth = (image[key][0].cpu().numpy().T for key in (CommonKeys.PRED, CommonKeys.LABEL))
             name = image_name(image[CommonKeys.IMAGE].meta["filename_or_obj"])
+            if (self.table or self.overlays) and any(row["image"] == name for row in self.rows):
+                path = image[CommonKeys.IMAGE].meta["filename_or_obj"]
+                raise InputError(path, "has the same name as another image that is scored", "rename one of them")
             self.rows.append({"image": name, **score(prediction, truth)})
             if self.overlays is not None:
                 write_png(self.overlays / f"{name}.png", error_overlay(prediction, truth))

@@ -26,7 +26,9 @@ def library(name: str, path: str | Path, form: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
-            path, f"{form} needs the package {name.split('.')[0]}", "pip install 'vessel-cascades[formats]'"
+            path,
+            f"{form} needs the package {name.split('.')[0]}",
+            "pip install -c constraints.txt -e '.[formats]', in the bundle's folder",
         ) from error
 
 

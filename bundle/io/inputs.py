@@ -35,18 +35,23 @@ def list_images(inputs: Iterable[str | Path]) -> list[Path]:
         The files in the order given, those of a folder or pattern sorted by name, each once.
 
     Raises:
-        InputError: an input is missing, nothing readable is found, or two files have one NAME.
+        InputError: an input is missing, nothing readable is found, or two files have one NAME, but for its case.
     """
     found = dict.fromkeys(path for given in inputs for path in expand(Path(given)))
     if not found:
         raise InputError(None, "no image given", "name files, folders or patterns")
     by_name: dict[str, Path] = {}
+    collisions: list[tuple[Path, Path]] = []
     for path in found:
-        other = by_name.setdefault(image_name(path), path)
+        other = by_name.setdefault(image_name(path).casefold(), path)  # A and a are one file on many disks
         if other.resolve() != path.resolve():
-            raise InputError(
-                path, f"has the same name as {other}, so that their results would collide", "rename one of them"
-            )
+            collisions.append((path, other))
+    if collisions:
+        (path, other), *more = collisions
+        also = "".join(f", {a.name} as {b.name}" for a, b in more[:9]) + ", …" * (len(more) > 9)
+        raise InputError(
+            path, f"has the same name as {other}{also}, so that their results would collide", "rename one of each"
+        )
     return list(by_name.values())
 
 

@@ -163,7 +163,7 @@ def framed(
     bar.yaxis.tick_right()
     bar.yaxis.get_major_locator().set_params(integer=not spacing)
     bar.tick_params(colors=_INK, labelsize=13, length=3)
-    bar.set_title("depth\n(µm)" if spacing else "slice", color=_INK, fontsize=13, loc="left", pad=10)
+    bar.set_title("depth\n(µm)" if spacing else "slice,\nfrom 1", color=_INK, fontsize=13, loc="left", pad=10)
     for spine in bar.spines.values():
         spine.set_visible(False)
     drawn = _drawn(figure)
