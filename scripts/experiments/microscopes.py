@@ -37,6 +37,8 @@ LONG = {
     "long_instance": ("ensemble, instance normalisation in both", "instance", "average"),
     "long_magnified": ("ensemble, phantoms magnified, no margins", "magnified", "average"),
     "long_magnified_dbac": ("DBAC of that", "magnified", "dbac"),
+    "long_blurred": ("ensemble, phantoms magnified, no margins, blurred crops", "blurred", "average"),
+    "long_averaged": ("ensemble, mean of the weights without and with blur", "averaged", "average"),
 }
 Network = Callable[[torch.Tensor], torch.Tensor]
 

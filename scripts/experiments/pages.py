@@ -17,6 +17,7 @@ from bundle.metrics import summarize
 from . import EXPERIMENTS, few_labels, field, microscopes, pretraining, recipe, release, sharpness, tables
 from .parts import RESULTS, Part, Row, read_rows
 from .shipped import ANNOTATORS, area_under_curve
+from .trainings import Training
 
 SHOWN = ("sensitivity", "precision", "specificity", "accuracy", "dice", "cldice")
 HEADS = ("Sens.", "Prec.", "Spec.", "Acc.", "Dice", "clDice")
@@ -114,6 +115,8 @@ def release_minutes() -> str:
     ]
     for called, trainings in (("ensemble", release.TRAININGS), *baselines):
         for data, parts in trainings.items():
+            if not all(isinstance(each, Training) for each in parts):
+                continue  # made of others
             paths = [RESULTS / "trainings" / f"{training.name}.seed0.csv" for training in parts]
             facts = [read_rows(path)[0] for path in paths if path.exists()]
             cells = [NOT_RUN, ""]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
+from monai.data import MetaTensor
 
 from bundle.data import labelled_images
 from bundle.engines import load_weights
@@ -71,8 +72,8 @@ def seen_otherwise(
         for step in read:
             raw = step(raw)
         image, label = (raw[key].as_tensor().float() for key in ("image", "label"))
-        label = (label_change or image_change)(label)
-        items[name] = {"image": contrast({"image": image_change(image)})["image"], "label": (label >= 0.5).float()}
+        changed = contrast({"image": MetaTensor(image_change(image))})["image"]
+        items[name] = {"image": changed, "label": ((label_change or image_change)(label) >= 0.5).float()}
     return items
 
 

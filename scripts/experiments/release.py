@@ -11,9 +11,10 @@ import torch
 
 from bundle.engines import load_weights
 
+from .averages import Average
 from .parts import Part, Places, Row
 from .predictions import labelled, probabilities, scored
-from .recipe import BCE, CLDICE, zoomed
+from .recipe import zoomed
 from .trainings import Training, made
 
 NAME = "release"
@@ -71,10 +72,10 @@ _, PLAIN_FINE_TUNED, PLAIN_LONGEST = stages("release_unet", UNET)
 _, PLUS_FINE_TUNED, _ = stages("release_unet_plus_plus", UNET_PLUS_PLUS)
 CASCADES_PHANTOMS, CASCADES_FINE_TUNED = zip(*map(instance_stages, ("DBAC", "DDMAC")), strict=True)
 MAGNIFIED_PHANTOMS, MAGNIFIED_FINE_TUNED = zip(*map(magnified_stages, NORM), strict=True)
-CHANGED = {  # the last part of those once more, with one change
-    called: tuple(replace(each, name=f"{each.name}_{called}", overrides=change) for each in MAGNIFIED_FINE_TUNED)
-    for called, change in (("blurred", {"blur": 0.5}), ("cross_entropy", BCE), ("cldice", CLDICE))
-}
+BLURRED = tuple(  # the last part of those once more
+    replace(each, name=f"{each.name}_blurred", overrides={"blur": 0.5}) for each in MAGNIFIED_FINE_TUNED
+)
+AVERAGED = tuple(Average(f"{pair[1].name}_averaged", pair) for pair in zip(MAGNIFIED_FINE_TUNED, BLURRED, strict=True))
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
@@ -89,12 +90,11 @@ DATA = {
     "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
     "magnified": "magnified phantoms, then VessMAP; DBAC with instance normalisation",
     "blurred": "magnified phantoms, then VessMAP, half of the crops blurred; DBAC with instance normalisation",
-    "cross_entropy": "magnified phantoms, then VessMAP by cross-entropy alone; DBAC with instance normalisation",
-    "cldice": "magnified phantoms, then VessMAP by soft clDice too; DBAC with instance normalisation",
+    "averaged": "the mean of the weights of these two",
 }
 NORMS = {"fine_tuned": "batch", "instance": "instance", "fine_tuned+instance": "both"}
 # of the ensemble, or of DBAC and of DDMAC, each by itself or within an ensemble
-TRAININGS: dict[str, tuple[Training, ...]] = {
+TRAININGS: dict[str, tuple[Training | Average, ...]] = {
     "scratch": (SCRATCH,),
     "fine_tuned": (FINE_TUNED,),
     "longer": (LONGEST,),
@@ -103,12 +103,13 @@ TRAININGS: dict[str, tuple[Training, ...]] = {
     "instance_phantoms": CASCADES_PHANTOMS,
     "shipped": (CASCADES_FINE_TUNED[0], FINE_TUNED),
     "magnified": MAGNIFIED_FINE_TUNED,
-    **CHANGED,
+    "blurred": BLURRED,
+    "averaged": AVERAGED,
 }
 SAME = ("dbac-shipped", "ddmac-shipped")  # as dbac-instance and ddmac-fine_tuned
 # whose training data and recipe a baseline must share to be compared with
 ALIKE = {data: (data,) for data in TRAININGS} | dict.fromkeys(
-    ("shipped", "magnified", *CHANGED), ("fine_tuned", "instance")
+    ("shipped", "magnified", "blurred", "averaged"), ("fine_tuned", "instance")
 )
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
     "unet": (
@@ -135,11 +136,7 @@ PAIRS = {
     "shipped-magnified": ("instance", "batch, phantoms magnified"),
     "magnified-magnified": ("instance, no margins", "batch, phantoms magnified"),
     "blurred-blurred": ("instance, no margins; blurred crops", "batch, phantoms magnified; blurred crops"),
-    "cross_entropy-cross_entropy": (
-        "instance, no margins; cross-entropy alone",
-        "batch, phantoms magnified; cross-entropy alone",
-    ),
-    "cldice-cldice": ("instance, no margins; soft clDice too", "batch, phantoms magnified; soft clDice too"),
+    "averaged-averaged": ("mean of the weights of the last two", "mean of the weights of the last two"),
 }
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {

@@ -14,9 +14,10 @@ from .predictions import probabilities, scored, seen_otherwise
 NAME = "sharpness"
 DEVIATIONS = ("0", "0.7", "1", "1.5")  # of the Gaussian, in pixels
 WEIGHTS = {
-    "shipped": "as shipped before",
-    "magnified": "the recipe below without blur",
-    "blurred": "half of the crops blurred",
+    "shipped": "shipped",
+    "magnified": "magnified phantoms, no margins",
+    "blurred": "the same, half of the crops blurred",
+    "averaged": "mean of the weights of these two",
 }
 
 
