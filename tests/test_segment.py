@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
@@ -264,6 +265,19 @@ def test_files_folders_and_patterns_may_be_mixed(segment, tmp_path):
     status, out, _ = segment(tmp_path / "folder", tmp_path / "b*.tif", tmp_path / "c.tif", tmp_path / "b1.tif")
     assert (status, out[-1]) == (0, "4 segmented, 0 failed")
     assert names(tmp_path / "out") == outputs("a", "b1", "b2", "c")
+
+
+@pytest.mark.parametrize("mode", ["fused", "stack", "both"])
+def test_what_is_found_in_a_nifti_file_lies_where_it_lies(segment, tmp_path, mode):
+    place = np.array([[0, -5e-4, 0, 10.0], [-2.5e-4, 0, 0, 20], [0, 0, 2e-3, -5], [0, 0, 0, 1]])
+    image = nibabel.Nifti1Image(noise((56, 40, 3)), place)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    assert segment(tmp_path / "a.nii.gz", "--mode", mode, "--format", "nifti")[0] == 0
+    written = [path for path in (tmp_path / "out").iterdir() if path.name.endswith(".nii.gz")]
+    assert len(written) == {"fused": 5, "stack": 3, "both": 6}[mode]
+    for path in written:
+        np.testing.assert_allclose(nibabel.load(path).affine, place, atol=1e-7, err_msg=path.name)
 
 
 def test_all_inputs_whose_results_would_collide_are_named_at_once(segment, tmp_path):

@@ -29,7 +29,14 @@ from monai.utils import set_determinism
 from scipy.ndimage import gaussian_filter
 
 from bundle.data import CropSampler
-from bundle.engines import CascadeTargets, NormStatistics, WeightAverage, averaged_network, take_statistics
+from bundle.engines import (
+    CascadeTargets,
+    NormStatistics,
+    ResumableCheckpoint,
+    WeightAverage,
+    averaged_network,
+    take_statistics,
+)
 from bundle.errors import InputError, input_error
 from bundle.io import open_image
 from bundle.metrics import score
@@ -370,6 +377,22 @@ def test_statistics_change_no_weight(runs):
     assert same(taken["optimizer"], running["optimizer"])
     means = [name for name in taken["model"] if name.endswith("running_mean")]
     assert means and not any(torch.equal(taken["model"][name], running["model"][name]) for name in means)
+
+
+def test_the_scale_of_mixed_precision_goes_on_where_it_was(tmp_path):
+    """A GPU's, which MONAI's trainer makes anew when it starts."""
+    scales = []
+    for epochs, scale in ((1, 1024.0), (2, 2.0**16)):
+        network = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(network.parameters(), 0.1)
+        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+        trainer = Engine(lambda *_: {"loss": torch.zeros(())})
+        trainer.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        ResumableCheckpoint(tmp_path, network, optimizer, schedule, Engine(lambda *_: None)).attach(trainer)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED(once=epochs), trainer.terminate)
+        trainer.run([0], max_epochs=2)
+        scales.append((trainer.state.epoch, trainer.scaler.get_scale()))
+    assert scales == [(1, 1024.0), (2, 1024.0)]
 
 
 def test_epochs_that_are_not_validated_have_no_scores(runs):

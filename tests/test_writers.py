@@ -219,6 +219,33 @@ def test_nifti_counts_beyond_what_its_first_version_can(tmp_path):
     assert image.spacing == (0.5, 0.25)
 
 
+# turned, mirrored and far from the origin; X, Y, Z in millimetres
+PLACE = np.array([[0, -5e-4, 0, 10.0], [-2.5e-4, 0, 0, 20], [0, 0, 2e-3, -5], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(("axes", "spacing"), [("YX", (0.5, 0.25)), ("ZYX", (2, 0.5, 0.25))])
+def test_what_belongs_to_a_nifti_file_lies_where_that_lies(tmp_path, axes, spacing):
+    array = values((4, 5, 7)[-len(axes) :])
+    write_image(tmp_path / "a.nii.gz", array, axes, spacing, affine=PLACE)
+    found = nibabel.load(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(found.affine, PLACE, atol=1e-7)
+    np.testing.assert_allclose(found.get_qform(), PLACE, atol=1e-7)
+    assert found.header.get_xyzt_units()[0] == "mm"
+    image = open_image(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(image.array(), array)
+    np.testing.assert_allclose(image.spacing, spacing, rtol=1e-6)
+    np.testing.assert_allclose(image.affine, PLACE, atol=1e-7)
+    write_image(tmp_path / "b.tif", array, axes, spacing, affine=PLACE)  # where it has no place
+    assert open_image(tmp_path / "b.tif").spacing == spacing
+
+
+def test_another_spacing_overrules_the_place_of_a_nifti_file(tmp_path):
+    write_image(tmp_path / "a.nii.gz", values((4, 5, 7)), "ZYX", (2, 0.5, 0.3), affine=PLACE)
+    found = nibabel.load(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(found.affine, np.diag([0.3, 0.5, 2, 1]), rtol=1e-6)
+    assert found.header.get_xyzt_units()[0] == "micron"
+
+
 def test_a_pyramid_halves_rows_and_columns_and_says_where_its_pixels_are(tmp_path):
     array = np.arange(2 * 1030 * 600, dtype=np.float64).reshape(2, 1030, 600)
     write_image(tmp_path / "a.zarr", array, "ZYX", (2, 0.5, 0.25))

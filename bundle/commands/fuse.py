@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             results = [_along(image, arguments.depth)] if arguments.depth else fuse(_planes(image), method)
             for file, result in zip(outputs, results, strict=True):
                 if file not in present:
-                    write_image(file, result, "YX", image.spacing and image.spacing[1:])
+                    write_image(file, result, "YX", image.spacing and image.spacing[1:], affine=image.affine)
                     print(f"{path}: {len(image)} slices, wrote {file}")
             fused += 1
         except InputError as error:

@@ -31,9 +31,9 @@ class ResumableCheckpoint:
     """Write ``last.pt`` after every epoch and ``best.pt`` whenever validation improves; go on from ``last.pt``.
 
     Both are dictionaries that load with ``weights_only=True`` and whose ``model`` is the network's state. ``last.pt``
-    also holds what the next epoch depends on: optimiser, schedule, epoch, best score, and, where ``model`` is an
-    average, the ``network`` itself. Crops depend on the seed and
-    their number alone (:class:`bundle.data.CropDataset`), so that no generator's state is needed. ``curves.csv`` beside
+    also holds what the next epoch depends on: optimiser, schedule, mixed precision's scale, epoch, best score, and,
+    where ``model`` is an average, the ``network`` itself. Crops depend on the seed and their number alone
+    (:class:`bundle.data.CropDataset`), so that no generator's state is needed. ``curves.csv`` beside
     the checkpoints' folder holds loss, learning rate and validation metrics of each epoch.
 
     Attach it after all handlers that an epoch's end sets off, validation above all.
@@ -113,6 +113,8 @@ class ResumableCheckpoint:
             self.averaged.n_averaged.fill_(checkpoint["iteration"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.lr_scheduler.load_state_dict(checkpoint["lr_scheduler"])
+        if "scaler" in checkpoint and engine.scaler is not None:
+            engine.scaler.load_state_dict(checkpoint["scaler"])
         self.best = checkpoint["best"]
         self.history = checkpoint["history"]
         engine.state.epoch = checkpoint["epoch"]
@@ -152,6 +154,7 @@ class ResumableCheckpoint:
                 **({} if self.averaged is None else {"network": self.network.state_dict()}),
                 "optimizer": self.optimizer.state_dict(),
                 "lr_scheduler": self.lr_scheduler.state_dict(),
+                **({} if engine.scaler is None else {"scaler": engine.scaler.state_dict()}),
                 "epoch": engine.state.epoch,
                 "iteration": engine.state.iteration,
                 "max_epochs": engine.state.max_epochs,

@@ -129,7 +129,10 @@ class SegmentationWriter:
         return output_path(self.output_dir, source, kind, self.suffix)
 
     def _image(self, source: str, kind: str, array: np.ndarray, like: MetaTensor) -> None:
-        write_image(self._path(source, kind), array, "ZYX"[-array.ndim :], _spacing(like))
+        axes, place = "ZYX"[-array.ndim :], like.meta.get("world_affine")
+        write_image(
+            self._path(source, kind), array, axes, _spacing(like), affine=None if place is None else np.asarray(place)
+        )
 
 
 def _in_file_order(image: MetaTensor) -> np.ndarray:

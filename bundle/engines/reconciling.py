@@ -68,7 +68,7 @@ class ReconcilingSegmenter(StackSegmenter):
         )
         plane_spacing = image.spacing and image.spacing[-2:]
         for kind, array in (("fused", fused), ("depth", depth), ("mask_2d", flat)):
-            write_image(self._path(stack, kind), array, "YX", plane_spacing)
+            write_image(self._path(stack, kind), array, "YX", plane_spacing, affine=image.affine)
         self.write_volume(stack, "probability", stack.probability.planes(), np.float32)
         self.write_volume(stack, "disagreement", stack.disagreement.planes(), np.float32)
         kept = type(stack.mask)(stack.mask.folder.parent / "reconciled", stack.shape, bool, stack.shape[1])

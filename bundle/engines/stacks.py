@@ -234,7 +234,7 @@ class StackSegmenter:
         image, final = stack.image, self._path(stack, kind)
         made = stack.mask.folder.parent / f"{kind}{self.suffix}"
         try:
-            write_image_planes(made, planes, image.shape, dtype, image.axes, image.spacing)
+            write_image_planes(made, planes, image.shape, dtype, image.axes, image.spacing, affine=image.affine)
         except InputError as error:
             raise InputError(final, error.problem, error.remedy) from error if error.path == str(made) else None
         with (atomic_folder if made.is_dir() else atomic)(final) as partial:

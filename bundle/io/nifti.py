@@ -70,11 +70,13 @@ def write_nifti_planes(
     axes: str,
     spacing: Sequence[float] | None = None,
     channels: Sequence[str] = (),
+    affine: np.ndarray | None = None,
 ) -> None:
     """Write a NIfTI file plane by plane, compressed if its name ends in ``.gz``.
 
     Its dimensions are ``[X, Y]``, ``[X, Y, Z]`` or, with channels, ``[X, Y, Z, 1, C]``: what this package holds as
-    ``array[z, y, x]`` is there ``[x, y, z]``, and its reader gives ``[z, y, x]`` again. The affine is the diagonal of
+    ``array[z, y, x]`` is there ``[x, y, z]``, and its reader gives ``[z, y, x]`` again. What was found in a NIfTI file
+    lies where that lies, by its affine, in millimetres. Otherwise the affine is the diagonal of
     the spacing, in micrometres, and the header says so. NIfTI's world axes point to a patient's right, front and head;
     a microscope knows no patient, so that they only mean that X, Y and Z grow with the index: a viewer that turns
     images the radiologist's way shows the first row at the bottom. Without spacing the steps are ones of no unit.
@@ -87,6 +89,8 @@ def write_nifti_planes(
         axes: the leading axes, and ``YX``.
         spacing: micrometres per pixel.
         channels: checked, but NIfTI has no place for names.
+        affine: of the NIfTI file that it belongs to, as of :py:class:`bundle.io.Image`; another ``spacing`` than that
+            file's overrules it.
 
     Raises:
         InputError: the file cannot be written.
@@ -97,15 +101,26 @@ def write_nifti_planes(
     size = dict(zip(axes, shape, strict=True))
     order = "XYZTC" if "C" in axes else "XYZ"[: len(axes)]
     steps = [1.0] * 3 if spacing is None else [float(step) for step in spacing[::-1]] + [1.0] * (3 - len(spacing))
+    unit = "unknown" if spacing is None else "micron"
+    place = np.diag([*steps, 1.0])
+    if affine is not None:
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        measured = len(axes.replace("C", ""))
+        if spacing is None or np.allclose(1e3 * lengths[:measured], steps[:measured], rtol=1e-4):
+            place, steps, unit = (
+                np.asarray(affine, np.float64),
+                lengths.tolist(),
+                "unknown" if spacing is None else "mm",
+            )
     # version 1 counts to 32767 along an axis
     kind = nibabel.Nifti2Header if max(shape) > np.iinfo(np.int16).max else nibabel.Nifti1Header
     header = kind(endianness="<")
     header.set_data_dtype(stored_type(dtype))
     header.set_data_shape([size.get(axis, 1) for axis in order])
     header.set_zooms(steps[: min(3, len(order))] + [1.0] * (len(order) - 3))
-    header.set_xyzt_units("unknown" if spacing is None else "micron")
-    for place in (header.set_sform, header.set_qform):
-        place(np.diag([*steps, 1.0]), code="scanner")
+    header.set_xyzt_units(unit)
+    for store in (header.set_sform, header.set_qform):
+        store(place, code="scanner")
     header.set_data_offset(header.single_vox_offset)
     with atomic(path) as partial, partial.open("wb") as file:
         # neither name nor date: the same image gives the same bytes

@@ -24,7 +24,12 @@ _WRITERS = {
 
 
 def write_image(
-    path: str | Path, array: np.ndarray, axes: str, spacing: Sequence[float] | None = None, channels: Sequence[str] = ()
+    path: str | Path,
+    array: np.ndarray,
+    axes: str,
+    spacing: Sequence[float] | None = None,
+    channels: Sequence[str] = (),
+    affine: np.ndarray | None = None,
 ) -> None:
     """Write an array as OME-TIFF (``.tif``, ``.tiff``), NIfTI (``.nii``, ``.nii.gz``) or OME-Zarr (``.zarr``).
 
@@ -35,13 +40,15 @@ def write_image(
         axes: one letter per dimension, of ``CZYX`` in this order: ``"YX"``, ``"ZYX"``, ``"CYX"``, ``"CZYX"``.
         spacing: micrometres per pixel along the axes other than C, in their order; None where it is unknown.
         channels: the channels' names; NIfTI has no place for them.
+        affine: where the image lies, as of :py:class:`bundle.io.Image`; of use to NIfTI alone.
 
     Raises:
         InputError: the file cannot be written, its suffix is none of these, or OME-Zarr is not installed.
         ValueError: array, axes and spacing do not fit each other.
     """
     array = np.asarray(array)
-    write_image_planes(path, array.reshape(-1, *array.shape[-2:]), array.shape, array.dtype, axes, spacing, channels)
+    planes = array.reshape(-1, *array.shape[-2:])
+    write_image_planes(path, planes, array.shape, array.dtype, axes, spacing, channels, affine)
 
 
 def write_image_planes(
@@ -52,6 +59,7 @@ def write_image_planes(
     axes: str,
     spacing: Sequence[float] | None = None,
     channels: Sequence[str] = (),
+    affine: np.ndarray | None = None,
 ) -> None:
     """Write an image plane by plane, so that a stack need never be in memory whole.
 
@@ -63,6 +71,7 @@ def write_image_planes(
         axes: see :py:func:`write_image`.
         spacing: see :py:func:`write_image`.
         channels: see :py:func:`write_image`.
+        affine: see :py:func:`write_image`.
 
     Raises:
         InputError: the file cannot be written, its suffix is none of these, or OME-Zarr is not installed.
@@ -72,4 +81,5 @@ def write_image_planes(
     writer = next((writer for suffix, writer in _WRITERS.items() if name.endswith(suffix)), None)
     if writer is None:
         raise InputError(path, "is of no format that is written", f"end its name in one of {', '.join(_WRITERS)}")
-    writer(path, planes, shape, dtype, axes, spacing, channels)
+    place = {} if affine is None or writer is not write_nifti_planes else {"affine": affine}
+    writer(path, planes, shape, dtype, axes, spacing, channels, **place)
