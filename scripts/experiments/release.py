@@ -90,7 +90,7 @@ DATA = {
     "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
     "magnified": "magnified phantoms, then VessMAP; DBAC with instance normalisation",
     "blurred": "magnified phantoms, then VessMAP, half of the crops blurred; DBAC with instance normalisation",
-    "averaged": "the mean of the weights of these two",
+    "averaged": "magnified phantoms, then VessMAP, mean without and with blur; DBAC with instance normalisation",
 }
 NORMS = {"fine_tuned": "batch", "instance": "instance", "fine_tuned+instance": "both"}
 # of the ensemble, or of DBAC and of DDMAC, each by itself or within an ensemble
