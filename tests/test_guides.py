@@ -94,7 +94,7 @@ def test_fine_tuning_leaves_scores_before_and_after_curves_and_masks(copy):
     head, *epochs = (runs / "mine" / "curves.csv").read_text(encoding="utf-8").splitlines()
     assert {"epoch", "loss", "dice", "sensitivity", "precision"} <= set(head.split(","))
     assert len(epochs) == 1
-    assert len(list((copy / "masks").glob("phantom-*_mask.tif"))) == 4
+    assert len(list((copy / "masks_mine").glob("phantom-*_mask.tif"))) == 4
     assert (copy / "models" / "model.pt").read_bytes() == shipped
 
 
