@@ -34,6 +34,7 @@ from scripts.experiments import (
     trainings,
 )
 from scripts.experiments import __main__ as experiments_command
+from scripts.experiments.averages import Average
 from scripts.experiments.datasets import SLICES, dataset
 from scripts.experiments.parts import ROOT, Part, Places, read_rows, write_rows
 from scripts.experiments.trainings import STEPS, Training, made, schedule
@@ -55,6 +56,29 @@ def test_pages_are_what_the_result_files_make(tmp_path, monkeypatch):
     assert set(made) >= {"README.md", "results.md", "reliability.svg", "few_labels.svg"}
     for name, content in made.items():
         assert content == (kept / name).read_bytes(), name
+
+
+def test_an_average_holds_the_mean_of_the_weights_and_statistics_of_its_own(tmp_path):
+    """Of the images that it is used on: running means of other networks say nothing of it."""
+    rng = np.random.default_rng(0)
+    for kind, values in (("images", 200), ("masks", 1)):
+        (tmp_path / "vessmap" / kind).mkdir(parents=True)
+        for number in range(3):
+            image = rng.integers(0, values, (40, 40), endpoint=True).astype(np.uint8)
+            tifffile.imwrite(tmp_path / "vessmap" / kind / f"{number}.tif", image)
+    places = Places(tmp_path / "runs", tmp_path / "results", vessmap=tmp_path / "vessmap")
+    parents, states = [Training(name, TINY, "vessmap") for name in ("one", "other")], []
+    for seed, training in enumerate(parents):
+        torch.manual_seed(seed)
+        states.append(made(TINY).state_dict())
+        write_rows(places.results / "trainings" / f"{training.name}.seed0.csv", [{"training": training.name}])
+        (training.folder(places) / "checkpoints").mkdir(parents=True)
+        torch.save({"model": states[-1]}, training.folder(places) / "checkpoints" / "last.pt")
+    found = torch.load(Average("mean", tuple(parents)).weights(places), weights_only=True)["model"]
+    own = [name for name in found if "running" in name]
+    assert own and not any(torch.equal(found[name], states[0][name]) for name in own)
+    for name in found.keys() - own - {name for name in found if name.endswith("num_batches_tracked")}:
+        torch.testing.assert_close(found[name], (states[0][name] + states[1][name]) / 2)
 
 
 def test_no_two_parts_share_a_file_and_every_result_file_is_of_a_part():

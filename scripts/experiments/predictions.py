@@ -63,7 +63,7 @@ def seen_otherwise(
         folder: dataset folder.
         split: of its images.
         image_change: of an image, ``[1, X, Y]`` float32 as it was read.
-        label_change: of its mask, 0 or 1 of the same size, which is halved at ½ then; that of the image if None.
+        label_change: of its mask, 0 or 1, before ½ is the threshold; that of the image if None.
     """
     *read, contrast = config().get_parsed_content("validate#preprocessing").transforms
     items = {}
