@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _ROOMS = ("data", "engines", "io", "losses", "metrics", "networks", "phantoms", "pictures", "transforms")
 

@@ -34,7 +34,7 @@ def averaged(name: str) -> list[Row]:
 def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", help="such as pairs/magnified-shipped")
+    parser.add_argument("row", help="such as pairs/magnified-mixed")
     parser.add_argument("other", help="such as pairs/instance-fine_tuned")
     arguments = parser.parse_args()
     rows, others = averaged(arguments.row), averaged(arguments.other)

@@ -31,8 +31,9 @@ TABLES = {
     "tables": ("ensemble of the tables", ("DBAC", "DDMAC")),
     "instance": ("ensemble of the tables, instance normalisation", ("DBAC_in", "DDMAC_in")),
 }
-# as long as the shipped one; fused stacks alone
+# as long as the shipped one; fused stacks alone, but for the pair that had no blurred crops
 LONG = {
+    "long_mixed": ("ensemble, no blurred crops", "mixed", "average"),
     "long_batch": ("ensemble, batch normalisation in both", "fine_tuned", "average"),
     "long_instance": ("ensemble, instance normalisation in both", "instance", "average"),
     "long_magnified": ("ensemble, phantoms magnified, no margins", "magnified", "average"),
@@ -53,6 +54,7 @@ def parts() -> list[Part]:
             for name in ("dbac", "ddmac", *TABLES)
         ]
     made += [Part(NAME, f"fused-{name}-1", 0, partial(stacks, mode="fused", scale="1", name=name)) for name in LONG]
+    made.append(Part(NAME, "slices-long_mixed-1", 0, partial(stacks, mode="slices", scale="1", name="long_mixed")))
     for stack in SLICES:
         made += [Part(NAME, f"one_slice-{stack}", 0, partial(after_one_slice, stack=stack))]
     return made

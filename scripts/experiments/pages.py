@@ -115,9 +115,8 @@ def release_minutes() -> str:
     ]
     for called, trainings in (("ensemble", release.TRAININGS), *baselines):
         for data, parts in trainings.items():
-            if not all(isinstance(each, Training) for each in parts):
-                continue  # made of others
-            paths = [RESULTS / "trainings" / f"{training.name}.seed0.csv" for training in parts]
+            made_of = [each for part in parts for each in ((part,) if isinstance(part, Training) else part.of)]
+            paths = [RESULTS / "trainings" / f"{training.name}.seed0.csv" for training in made_of]
             facts = [read_rows(path)[0] for path in paths if path.exists()]
             cells = [NOT_RUN, ""]
             if len(facts) == len(paths):

@@ -33,7 +33,7 @@ MARGINS = {"margins": 0.08}
 # with instance normalisation: pretraining.py says why
 INSTANCE_PHANTOMS = {"overrides": RUNNING | MARGINS | zoomed(0.5, 4.0)}
 INSTANCE_VESSMAP = {"overrides": RUNNING | MARGINS}
-NORM = {"DBAC": "instance", "DDMAC": "batch"}  # as shipped
+NORM = {"DBAC": "instance", "DDMAC": "batch"}  # of the shipped pair
 LONGER = {"schedule": (10, 8), "crop": 160, "overrides": RUNNING | {"averaging": 0.98}}
 
 
@@ -76,6 +76,13 @@ BLURRED = tuple(  # the last part of those once more
     replace(each, name=f"{each.name}_blurred", overrides={"blur": 0.5}) for each in MAGNIFIED_FINE_TUNED
 )
 AVERAGED = tuple(Average(f"{pair[1].name}_averaged", pair) for pair in zip(MAGNIFIED_FINE_TUNED, BLURRED, strict=True))
+CONTINUED = replace(  # DBAC on, from the weights that it had
+    CASCADES_FINE_TUNED[0],
+    name="release_DBAC_in_fine_tuned_blurred",
+    start=CASCADES_FINE_TUNED[0],
+    overrides=INSTANCE_VESSMAP["overrides"] | {"blur": 0.5},
+)
+CONTINUED_AVERAGED = Average(f"{CONTINUED.name}_averaged", (CASCADES_FINE_TUNED[0], CONTINUED))
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
@@ -87,10 +94,11 @@ DATA = {
     "phantoms": "phantoms",
     "instance": "phantoms, then VessMAP; instance normalisation",
     "instance_phantoms": "phantoms; instance normalisation",
-    "shipped": "phantoms, then VessMAP; DBAC with instance normalisation",
+    "mixed": "phantoms, then VessMAP; DBAC with instance normalisation",
     "magnified": "magnified phantoms, then VessMAP; DBAC with instance normalisation",
     "blurred": "magnified phantoms, then VessMAP, half of the crops blurred; DBAC with instance normalisation",
     "averaged": "magnified phantoms, then VessMAP, mean without and with blur; DBAC with instance normalisation",
+    "shipped": "phantoms, then VessMAP, mean without and with blur; as shipped",
 }
 NORMS = {"fine_tuned": "batch", "instance": "instance", "fine_tuned+instance": "both"}
 # of the ensemble, or of DBAC and of DDMAC, each by itself or within an ensemble
@@ -101,15 +109,16 @@ TRAININGS: dict[str, tuple[Training | Average, ...]] = {
     "phantoms": (PHANTOMS,),
     "instance": CASCADES_FINE_TUNED,
     "instance_phantoms": CASCADES_PHANTOMS,
-    "shipped": (CASCADES_FINE_TUNED[0], FINE_TUNED),
+    "mixed": (CASCADES_FINE_TUNED[0], FINE_TUNED),
     "magnified": MAGNIFIED_FINE_TUNED,
     "blurred": BLURRED,
     "averaged": AVERAGED,
+    "shipped": (CONTINUED_AVERAGED, AVERAGED[1]),
 }
-SAME = ("dbac-shipped", "ddmac-shipped")  # as dbac-instance and ddmac-fine_tuned
+SAME = ("dbac-mixed", "ddmac-mixed", "ddmac-shipped")  # as dbac-instance, ddmac-fine_tuned and ddmac-averaged
 # whose training data and recipe a baseline must share to be compared with
 ALIKE = {data: (data,) for data in TRAININGS} | dict.fromkeys(
-    ("shipped", "magnified", "blurred", "averaged"), ("fine_tuned", "instance")
+    ("mixed", "magnified", "blurred", "averaged", "shipped"), ("fine_tuned", "instance")
 )
 BASELINES: dict[str, tuple[str, dict[str, Training]]] = {
     "unet": (
@@ -132,11 +141,14 @@ PAIRS = {
     for dbac, ddmac in itertools.product(("fine_tuned", "instance", "fine_tuned+instance"), repeat=2)
     if ("+" in dbac) == ("+" in ddmac)
 } | {
-    "magnified-shipped": ("instance, no margins", "batch"),
-    "shipped-magnified": ("instance", "batch, phantoms magnified"),
+    "magnified-mixed": ("instance, no margins", "batch"),
+    "mixed-magnified": ("instance", "batch, phantoms magnified"),
     "magnified-magnified": ("instance, no margins", "batch, phantoms magnified"),
     "blurred-blurred": ("instance, no margins; blurred crops", "batch, phantoms magnified; blurred crops"),
     "averaged-averaged": ("mean of the weights of the last two", "mean of the weights of the last two"),
+    "mixed-averaged": ("instance", "mean as before"),
+    "shipped-mixed": ("instance, mean of its weights and of them trained on with blurred crops", "batch"),
+    "shipped-shipped": ("the same mean", "mean as before"),
 }
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {

@@ -14,10 +14,11 @@ from .predictions import probabilities, scored, seen_otherwise
 NAME = "sharpness"
 DEVIATIONS = ("0", "0.7", "1", "1.5")  # of the Gaussian, in pixels
 WEIGHTS = {
-    "shipped": "shipped",
+    "mixed": "no blurred crops, DBAC with margins",
     "magnified": "magnified phantoms, no margins",
     "blurred": "the same, half of the crops blurred",
     "averaged": "mean of the weights of these two",
+    "shipped": "shipped",
 }
 
 
