@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import re
 import subprocess
@@ -22,7 +23,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from bundle.__main__ import main
 from bundle.commands import segment as command
 from bundle.data import InputDataset
-from bundle.engines import WholeOrWindowsInferer, load_weights
+from bundle.engines import WholeOrWindowsInferer, disagreement_on_mask, least_agreed, load_weights
 from bundle.io import open_image, write_ome_tiff
 from bundle.metrics import score
 from bundle.networks import CascadeEnsemble
@@ -676,6 +677,29 @@ def test_an_image_without_anything_gives_an_empty_mask_and_a_warning(segment, tm
     mask = read(tmp_path / "out" / "a_mask.tif")
     assert mask.shape == (image.shape if mode == "stack" else image.shape[-2:])
     assert not mask.any()
+
+
+# where to look first
+
+
+def test_of_many_images_it_names_those_on_whose_vessels_the_cascades_agree_least(segment, tmp_path):
+    files = [image_file(tmp_path / "in" / f"{name}.tif", noise(seed=seed)) for seed, name in enumerate("abcde")]
+    _, out, _ = segment(*files)
+    found = {}
+    for file in files:
+        mask, difference = (read(tmp_path / "out" / f"{file.stem}_{kind}.tif") for kind in ("mask", "disagreement"))
+        found[str(file)] = difference[mask > 0].mean()
+    first = sorted(found, key=found.get)[:-4:-1]
+    assert len(set(found.values())) == 5
+    assert out[-2].endswith("): " + ", ".join(f"{name} ({found[name]:.2f})" for name in first))
+    _, out, _ = segment(*files[:3], "--overwrite")
+    assert len(out) == 4  # of three all can be looked at
+
+
+def test_images_without_vessels_and_networks_without_a_second_opinion_are_not_named():
+    assert math.isnan(disagreement_on_mask(np.ones((2, 2)), np.zeros((2, 2), bool)))
+    assert least_agreed({"empty": math.nan, "a": 0.1, "b": 0.3, "c": 0.2}) == ["b", "c", "a"]
+    assert least_agreed(dict.fromkeys("abcd", 0.0)) == []
 
 
 # whole and in windows

@@ -4,7 +4,7 @@ from .arguments import as_typed, one_of
 from .averaging import WeightAverage, averaged_network
 from .batches import CascadeTargets, mask_of_stages
 from .checkpoints import PublishedWeights, ResumableCheckpoint, load_weights, new_run
-from .disagreement import WithDisagreement
+from .disagreement import WithDisagreement, disagreement_on_mask, least_agreed
 from .distributed import SharedBuffers, join_processes, leave_processes
 from .failures import show_input_errors
 from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
@@ -36,7 +36,9 @@ __all__ = [
     "WithDisagreement",
     "as_typed",
     "averaged_network",
+    "disagreement_on_mask",
     "join_processes",
+    "least_agreed",
     "leave_processes",
     "load_weights",
     "mask_of_stages",

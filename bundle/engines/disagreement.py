@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["WithDisagreement"]
+__all__ = ["WithDisagreement", "disagreement_on_mask", "least_agreed"]
 
 
 class WithDisagreement(nn.Module):
@@ -28,3 +32,30 @@ class WithDisagreement(nn.Module):
             return torch.cat([probability, torch.zeros_like(probability)], 1)
         dbac, ddmac = self.network.probabilities(image)
         return torch.cat([self.network.fuse(dbac, ddmac), (dbac - ddmac).abs()], 1)
+
+
+def disagreement_on_mask(disagreement: np.ndarray, mask: np.ndarray) -> float:
+    """Mean of |L − N| over the mask's vessels: the larger, the less the mask can be trusted.
+
+    Background, on which the cascades agree and which is most of an image, does not count. docs/results.md, What the
+    probability is worth, says how well it orders images by their Dice.
+
+    Args:
+        disagreement: |L − N|, 0 to 1, of any shape.
+        mask: of the same shape, true on vessels.
+
+    Returns:
+        0 to 1; NaN of an empty mask.
+    """
+    return float(disagreement[mask].mean()) if mask.any() else math.nan
+
+
+def least_agreed(found: Mapping[str, float], count: int = 3) -> list[str]:
+    """The names of the images whose disagreement is largest, the largest first.
+
+    Args:
+        found: of :func:`disagreement_on_mask`, by name; images of NaN and of 0 are left out.
+        count: of names, at most; none if there are no more images than that, since all can then be looked at.
+    """
+    ordered = sorted((name for name in found if found[name] > 0), key=lambda name: -found[name])
+    return ordered[:count] if len(found) > count else []

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.engines import SupervisedEvaluator
@@ -20,6 +20,7 @@ from ..data.inputs import FAILURE
 from ..errors import InputError, input_error
 from ..io import KINDS, OUTPUT_SUFFIXES, output_path, remove_found, write_image
 from ..pictures import mask_overlay, write_png
+from .disagreement import disagreement_on_mask, least_agreed
 from .remarks import remark_on_mask, vessel_share
 
 __all__ = ["SegmentationEvaluator", "SegmentationWriter", "unfinished"]
@@ -85,7 +86,8 @@ class SegmentationWriter:
     """Write what was found under the input's name: mask, probability, overlay, and of a stack its fusion.
 
     ``NAME_mask`` (uint8, 0 and 255) is written last, so that where it stands everything stands. NAME is the input's
-    file name without suffix. All but the picture are images with the input's pixel size.
+    file name without suffix. All but the picture are images with the input's pixel size. Of more than three images it
+    is said at the end on which ones the cascades agree least.
 
     Args:
         output_dir: folder to write to.
@@ -95,10 +97,13 @@ class SegmentationWriter:
     def __init__(self, output_dir: str | Path, suffix: str = ".tif") -> None:
         self.output_dir = Path(output_dir)
         self.suffix = suffix
+        self.disagreements: dict[str, float] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`SegmentationEvaluator`, behind its postprocessing."""
+        engine.add_event_handler(Events.STARTED, lambda: self.disagreements.clear())
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self.write)
+        engine.add_event_handler(Events.COMPLETED, self.say_where_to_look)
 
     def write(self, engine: Engine) -> None:
         """Write the outputs of each image of the batch.
@@ -124,6 +129,15 @@ class SegmentationWriter:
             grey = original if original.ndim == 2 else original.max(axis=0)
             share = vessel_share(np.count_nonzero(found), found.shape, grey)
             logger.info("%s: %s, %s", source, share, self._path(source, "mask"))
+            if "disagreement" in outputs:
+                self.disagreements[source] = disagreement_on_mask(_in_file_order(outputs["disagreement"]), found)
+
+    def say_where_to_look(self) -> None:
+        """Name the images on whose vessels the cascades agree least."""
+        names = least_agreed(self.disagreements)
+        if names:
+            each = ", ".join(f"{name} ({self.disagreements[name]:.2f})" for name in names)
+            logger.info("look at these first, where the cascades agree least (mean difference on vessels): %s", each)
 
     def _path(self, source: str, kind: str) -> Path:
         return output_path(self.output_dir, source, kind, self.suffix)

@@ -31,7 +31,7 @@ TABLES = {
     "tables": ("ensemble of the tables", ("DBAC", "DDMAC")),
     "instance": ("ensemble of the tables, instance normalisation", ("DBAC_in", "DDMAC_in")),
 }
-# as long as the shipped one; fused stacks alone, but for the pair that had no blurred crops
+# as long as the shipped one; fused stacks alone, but for SLICED
 LONG = {
     "long_mixed": ("ensemble, no blurred crops", "mixed", "average"),
     "long_batch": ("ensemble, batch normalisation in both", "fine_tuned", "average"),
@@ -41,6 +41,7 @@ LONG = {
     "long_blurred": ("ensemble, phantoms magnified, no margins, blurred crops", "blurred", "average"),
     "long_averaged": ("ensemble, mean of the weights without and with blur", "averaged", "average"),
 }
+SLICED = ("long_mixed", "long_averaged")
 Network = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -54,7 +55,7 @@ def parts() -> list[Part]:
             for name in ("dbac", "ddmac", *TABLES)
         ]
     made += [Part(NAME, f"fused-{name}-1", 0, partial(stacks, mode="fused", scale="1", name=name)) for name in LONG]
-    made.append(Part(NAME, "slices-long_mixed-1", 0, partial(stacks, mode="slices", scale="1", name="long_mixed")))
+    made += [Part(NAME, f"slices-{name}-1", 0, partial(stacks, mode="slices", scale="1", name=name)) for name in SLICED]
     for stack in SLICES:
         made += [Part(NAME, f"one_slice-{stack}", 0, partial(after_one_slice, stack=stack))]
     return made

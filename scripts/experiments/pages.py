@@ -245,6 +245,10 @@ def disagreement() -> str:
             level = np.array([row[clue] for row in rows])
             cells = [f"{summary.mean:.3f} ± {summary.sd:.3f}", f"{area_under_curve(level, worse):.2f}"]
             lines.append([called, str(len(rows)), name, *cells, f"{spearmanr(level, dice).statistic:+.2f}"])
+        for clue, name in (("on_mask", "mask"), ("on_vessels", "vessels of either")):
+            level = np.array([row[clue] for row in rows])
+            cells = ["", f"{area_under_curve(level, worse):.2f}", f"{spearmanr(level, dice).statistic:+.2f}"]
+            lines.append([called, str(len(rows)), rf"\|L − N\|, {name} alone", *cells])
     heads = ["Images", "n", "Clue", "Area, wrong pixels of an image", "Area, worse half of the images", "ρ with Dice"]
     return markdown(heads, lines)
 

@@ -15,10 +15,11 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata
 from torch.nn import functional as F
 
-from bundle.engines import WholeOrWindowsInferer
+from bundle.engines import WholeOrWindowsInferer, disagreement_on_mask
 from bundle.io import open_image
 from bundle.metrics import score, summarize
 from bundle.networks import count_parameters
+from platforms.monailabel.lib.ranking import disagreement as on_vessels
 
 from .parts import Part, Places, Row
 from .predictions import Maps, config, labelled, probabilities, scored, seen_otherwise, shipped
@@ -138,7 +139,10 @@ def area_under_curve(value: np.ndarray, positive: np.ndarray) -> float:
 
 @torch.inference_mode()
 def disagreement(places: Places, split: str) -> list[Row]:
-    """For each image: errors of the mask, mean disagreement and uncertainty, and their areas under the curve."""
+    """For each image: errors of the mask, mean disagreement and uncertainty, and their areas under the curve.
+
+    And by what ``segment`` and MONAI Label say which images to look at: ``on_mask`` and ``on_vessels``.
+    """
     network = shipped()
     items = labelled(places.data("vessmap").resolve(), split)
     rows = []
@@ -154,6 +158,8 @@ def disagreement(places: Places, split: str) -> list[Row]:
         for clue, values in clues.items():
             row[clue] = float(values.mean())
             row[f"{clue}_auc"] = area_under_curve(values.numpy().ravel(), wrong)
+        row["on_mask"] = disagreement_on_mask((dbac - ddmac).abs().numpy(), mask)
+        row["on_vessels"] = on_vessels(dbac.numpy(), ddmac.numpy())
         rows.append(row)
     return rows
 
