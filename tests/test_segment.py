@@ -23,7 +23,13 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from bundle.__main__ import main
 from bundle.commands import segment as command
 from bundle.data import InputDataset
-from bundle.engines import WholeOrWindowsInferer, disagreement_on_mask, least_agreed, load_weights
+from bundle.engines import (
+    SegmentationWriter,
+    WholeOrWindowsInferer,
+    disagreement_on_mask,
+    least_agreed,
+    load_weights,
+)
 from bundle.io import open_image, write_ome_tiff
 from bundle.metrics import score
 from bundle.networks import CascadeEnsemble
@@ -683,17 +689,36 @@ def test_an_image_without_anything_gives_an_empty_mask_and_a_warning(segment, tm
 
 
 def test_of_many_images_it_names_those_on_whose_vessels_the_cascades_agree_least(segment, tmp_path):
-    files = [image_file(tmp_path / "in" / f"{name}.tif", noise(seed=seed)) for seed, name in enumerate("abcde")]
-    _, out, _ = segment(*files)
+    files = [image_file(tmp_path / "in" / f"{name}.tif", noise(seed=seed)) for seed, name in enumerate("abcdefghi")]
+    _, out, _ = segment(*files[:5])
     found = {}
-    for file in files:
+    for file in files[:5]:
         mask, difference = (read(tmp_path / "out" / f"{file.stem}_{kind}.tif") for kind in ("mask", "disagreement"))
         found[str(file)] = difference[mask > 0].mean()
     first = sorted(found, key=found.get)[:-4:-1]
     assert len(set(found.values())) == 5
-    assert out[-2].endswith("): " + ", ".join(f"{name} ({found[name]:.2f})" for name in first))
+    assert out[-2].startswith("of these 5 look first")
+    assert out[-2].endswith("): " + ", ".join(f"{name} ({found[name]:.3f})" for name in first))
+    _, out, _ = segment(*files)  # of those that were missing alone
+    assert out[-2].startswith("of these 4 look first")
+    assert not any(name in out[-2] for name in found)
     _, out, _ = segment(*files[:3], "--overwrite")
-    assert len(out) == 4  # of three all can be looked at
+    assert not any("look first" in line for line in out)  # of three all can be looked at
+
+
+def test_what_an_earlier_run_of_the_same_segmenter_found_does_not_count(network, weights, random_config, tmp_path):
+    config = ConfigParser()
+    config.read_config(random_config)
+    config.update({"bundle_root": str(ROOT), "output_dir": str(tmp_path / "out"), "weights": str(weights)})
+    config.update({"device": "cpu", "low": 0.5, "high": 0.5, "overwrite": True})
+    config["inputs"] = [image_file(tmp_path / f"{name}.tif", noise(seed=seed)) for seed, name in enumerate("abcd")]
+    segmenter = config.get_parsed_content("segmenter")
+    writer = next(each for each in config.get_parsed_content("handlers") if isinstance(each, SegmentationWriter))
+    segmenter.run()
+    before = dict(writer.disagreements)
+    writer.disagreements["ghost"] = 1.0
+    segmenter.run()
+    assert writer.disagreements == before
 
 
 def test_images_without_vessels_and_networks_without_a_second_opinion_are_not_named():

@@ -5,7 +5,7 @@ and the mask has the stack's slices. For each input NAME (its file name without 
 
   NAME_mask.tif          0 and 255, rows and columns as in the input
   NAME_probability.tif   of a vessel, 0 to 1, before thresholds and clean-up
-  NAME_disagreement.tif  of the two cascades, 0 to 1: high means look at this image first
+  NAME_disagreement.tif  of the two cascades, 0 to 1: high means look at this place first
   NAME_overlay.png       the mask's outline on the image
   NAME_fused.tif         of a stack that was fused, the fused image
   NAME_depth.tif         of a stack that was fused, each pixel's slice, counted from 0
@@ -13,6 +13,9 @@ and the mask has the stack's slices. For each input NAME (its file name without 
 With --mode both a stack is segmented both ways and the two are reconciled: NAME_mask.tif has the stack's slices, and
 NAME_mask_2d.tif is its projection; NAME_colour.png shows depth by colour, NAME_rendering.png the volume, and with
 --surface stl (or ply) NAME_surface.stl is its surface, in micrometres where the voxels' size is known.
+
+Of more than three images it is said at the end on whose vessels the two cascades agree least: look at those masks first
+(not with --mode stack or both).
 
 An input whose mask is there already is skipped, so that an interrupted command can be given again; with --mode stack a
 stack goes on with the slices that are missing, which until then lie in OUT/.NAME.parts. A bad input is said in a line

@@ -42,7 +42,7 @@ def disagreement_on_mask(disagreement: np.ndarray, mask: np.ndarray) -> float:
 
     Args:
         disagreement: |L − N|, 0 to 1, of any shape.
-        mask: of the same shape, true on vessels.
+        mask: bool, of the same shape, true on vessels.
 
     Returns:
         0 to 1; NaN of an empty mask.
@@ -54,8 +54,12 @@ def least_agreed(found: Mapping[str, float], count: int = 3) -> list[str]:
     """The names of the images whose disagreement is largest, the largest first.
 
     Args:
-        found: of :func:`disagreement_on_mask`, by name; images of NaN and of 0 are left out.
-        count: of names, at most; none if there are no more images than that, since all can then be looked at.
+        found: of :func:`disagreement_on_mask`, by name; NaN, an empty mask, and 0, a network without a second
+            opinion, say nothing of an image and are left out.
+        count: of names, at most.
+
+    Returns:
+        The names; none if there are no more images than ``count``, since all can then be looked at.
     """
     ordered = sorted((name for name in found if found[name] > 0), key=lambda name: -found[name])
     return ordered[:count] if len(found) > count else []

@@ -86,8 +86,8 @@ class SegmentationWriter:
     """Write what was found under the input's name: mask, probability, overlay, and of a stack its fusion.
 
     ``NAME_mask`` (uint8, 0 and 255) is written last, so that where it stands everything stands. NAME is the input's
-    file name without suffix. All but the picture are images with the input's pixel size. Of more than three images it
-    is said at the end on which ones the cascades agree least.
+    file name without suffix. All but the picture are images with the input's pixel size. Of more than three images that
+    a run segments it is said at its end on which ones the cascades agree least.
 
     Args:
         output_dir: folder to write to.
@@ -136,8 +136,12 @@ class SegmentationWriter:
         """Name the images on whose vessels the cascades agree least."""
         names = least_agreed(self.disagreements)
         if names:
-            each = ", ".join(f"{name} ({self.disagreements[name]:.2f})" for name in names)
-            logger.info("look at these first, where the cascades agree least (mean difference on vessels): %s", each)
+            each = ", ".join(f"{name} ({self.disagreements[name]:.3f})" for name in names)
+            logger.info(
+                "of these %d look first at those where the cascades agree least (mean difference on vessels): %s",
+                len(self.disagreements),
+                each,
+            )
 
     def _path(self, source: str, kind: str) -> Path:
         return output_path(self.output_dir, source, kind, self.suffix)

@@ -1,4 +1,4 @@
-"""Weights averaged over trainings that went on from the same ones."""
+"""Weights averaged over trainings of one origin."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from .trainings import Training, made
 
 @dataclass(frozen=True)
 class Average:
-    """The mean of the weights of trainings that started from one checkpoint, batch normalisation's statistics anew.
+    """The mean of the weights of trainings of one origin, batch normalisation's statistics anew.
 
-    Such trainings end in one basin of the loss, so that the mean of their weights is a network as good, with something
-    of what each has learnt: M. Wortsman et al., Model soups, ICML 2022, https://arxiv.org/abs/2203.05482.
+    All started from one checkpoint, or one from what the other had come to. Such trainings end in one basin of the
+    loss, so that the mean of their weights is a network as good, with something of what each has learnt:
+    M. Wortsman et al., Model soups, ICML 2022, https://arxiv.org/abs/2203.05482.
 
     Args:
         name: what it is called.

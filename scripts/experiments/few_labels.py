@@ -1,6 +1,6 @@
 """How many labelled images fine-tuning needs: the ensemble after phantoms, on none to fifty images of VessMAP.
 
-Once with the short trainings of the tables, and once as long as the shipped weights had.
+Once with the short trainings of the tables, and once as long as the first one on VessMAP of the shipped weights.
 """
 
 from __future__ import annotations

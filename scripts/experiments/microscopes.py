@@ -31,7 +31,7 @@ TABLES = {
     "tables": ("ensemble of the tables", ("DBAC", "DDMAC")),
     "instance": ("ensemble of the tables, instance normalisation", ("DBAC_in", "DDMAC_in")),
 }
-# as long as the shipped one; fused stacks alone, but for SLICED
+# 600 steps on VessMAP and more; fused stacks alone, but for SLICED
 LONG = {
     "long_mixed": ("ensemble, no blurred crops", "mixed", "average"),
     "long_batch": ("ensemble, batch normalisation in both", "fine_tuned", "average"),
@@ -46,7 +46,7 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 def parts() -> list[Part]:
-    """The shipped ensemble at several scales, its cascades, networks of the tables; each stack after one slice."""
+    """The shipped ensemble at several scales, its cascades, other networks; each stack after one slice."""
     made = []
     for mode in MODES:
         made += [Part(NAME, f"{mode}-ensemble-{s}", 0, partial(stacks, mode=mode, scale=s)) for s in SCALES]
@@ -72,7 +72,7 @@ def label(row: str) -> tuple[str, str, str]:
 
 
 def network_of(name: str, places: Places) -> Network:
-    """The shipped ensemble, one of its cascades, the mean of networks of the tables, or of two others as long."""
+    """The shipped ensemble, one of its cascades, the mean of networks of the tables, or of two others as of LONG."""
     if name in LONG:
         _, data, method = LONG[name]
         both = release.probability_of_both(places, data)

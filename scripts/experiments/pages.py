@@ -38,9 +38,9 @@ def command(experiment: str, row: str) -> str:
     """What makes a row that was not run."""
     folders = {"microscopes": ["vesselnn"], "retina_sets": ["retina"]}.get(experiment, ["vessmap"])
     folders += ["retina"] * ("retina" in row and experiment != "retina_sets")
-    folders += ["vesselnn"] * row.endswith("-vesselnn") + ["vessmap"] * row.endswith(
-        ("unet-1", "tables-1", "instance-1")
-    )
+    folders += ["vesselnn"] * row.endswith("-vesselnn")
+    if experiment == "microscopes":
+        folders += ["vessmap"] * (row.split("-")[1] in microscopes.TABLES | microscopes.LONG)
     options = " ".join(f"--{folder} DIR" for folder in folders) + " --nnunet BIN" * (experiment == "field")
     return f"`python -m scripts.experiments {experiment} {options} --rows {row}`"
 
@@ -120,9 +120,9 @@ def release_minutes() -> str:
             facts = [read_rows(path)[0] for path in paths if path.exists()]
             cells = [NOT_RUN, ""]
             if len(facts) == len(paths):
-                cells = [f"{facts[0]['steps']:.0f}", " + ".join(f"{each['minutes']:.0f}" for each in facts)]
+                cells = [" + ".join(f"{each[name]:.0f}" for each in facts) for name in ("steps", "minutes")]
             lines.append([called, release.DATA[data], *cells])
-    return markdown(["Network", "Trained on", "Steps of the last part", "Its minutes"], lines)
+    return markdown(["Network", "Trained on", "Steps of the last parts", "Their minutes"], lines)
 
 
 # --- Tables I to III ---------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ ENSEMBLE = {
 }
 UNET = {"_target_": "bundle.networks.UNet", "channels": [8, 16, 32, 64, 128]}
 UNET_PLUS_PLUS = {"_target_": "bundle.networks.UNetPlusPlus", "channels": [8, 16, 32, 64, 128]}
-RUNNING = {"norm_crops": 0}  # statistics of batch normalisation as they were when the weights were made
+RUNNING = {"norm_crops": 0}  # statistics of batch normalisation as they were when the first weights were made
 RECIPE = {"validated": True, "checkpoint": "best", "schedule": (12, 4), "crop": None, "overrides": RUNNING}
 MARGINS = {"margins": 0.08}
 # with instance normalisation: pretraining.py says why
@@ -116,7 +116,7 @@ TRAININGS: dict[str, tuple[Training | Average, ...]] = {
     "shipped": (CONTINUED_AVERAGED, AVERAGED[1]),
 }
 SAME = ("dbac-mixed", "ddmac-mixed", "ddmac-shipped")  # as dbac-instance, ddmac-fine_tuned and ddmac-averaged
-# whose training data and recipe a baseline must share to be compared with
+# whose training data and recipe a baseline must share to be compared with; the last five had more of it
 ALIKE = {data: (data,) for data in TRAININGS} | dict.fromkeys(
     ("mixed", "magnified", "blurred", "averaged", "shipped"), ("fine_tuned", "instance")
 )
@@ -146,9 +146,9 @@ PAIRS = {
     "magnified-magnified": ("instance, no margins", "batch, phantoms magnified"),
     "blurred-blurred": ("instance, no margins; blurred crops", "batch, phantoms magnified; blurred crops"),
     "averaged-averaged": ("mean of the weights of the last two", "mean of the weights of the last two"),
-    "mixed-averaged": ("instance", "mean as before"),
-    "shipped-mixed": ("instance, mean of its weights and of them trained on with blurred crops", "batch"),
-    "shipped-shipped": ("the same mean", "mean as before"),
+    "mixed-averaged": ("instance", "mean, without and with blurred crops"),
+    "shipped-mixed": ("instance, mean of it and of it trained on with blurred crops", "batch"),
+    "shipped-shipped": ("the same", "mean, without and with blurred crops"),
 }
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, tuple[str, Fuse]] = {
@@ -176,7 +176,7 @@ def parts() -> list[Part]:
 
 
 def pair_parts() -> list[Part]:
-    """The choice of the shipped pair, on the validation images: every DBAC with every DDMAC, and all four."""
+    """The choice of the shipped pair, on the validation images: DBACs with DDMACs, and all four of two kinds."""
     return [Part("pairs", row, 0, partial(pair_scores, row=row)) for row in PAIRS]
 
 
