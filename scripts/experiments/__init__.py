@@ -25,5 +25,6 @@ EXPERIMENTS: dict[str, Callable[[], list[Part]]] = {
     "retina_sets": retina_sets.parts,
     "release": release.parts,
     "pairs": release.pair_parts,
+    "losses": release.loss_parts,
     "sharpness": sharpness.parts,
 }

@@ -351,6 +351,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "release": release_table,
     "shipped_card": shipped_card,
     "pairs": lambda: summarized("pairs", lambda row: release.PAIRS[row], ["DBAC's norm", "DDMAC's norm"]),
+    "losses": lambda: summarized("losses", lambda row: release.LOSSES[row][:1], ["Loss of the masks"]),
     "release_paired": release_paired,
     "release_minutes": release_minutes,
     "sizes": sizes,

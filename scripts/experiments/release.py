@@ -14,7 +14,7 @@ from bundle.engines import load_weights
 from .averages import Average
 from .parts import Part, Places, Row
 from .predictions import labelled, probabilities, scored
-from .recipe import zoomed
+from .recipe import BCE, CLDICE, zoomed
 from .trainings import Training, made
 
 NAME = "release"
@@ -83,6 +83,17 @@ CONTINUED = replace(  # DBAC on, from the weights that it had
     overrides=INSTANCE_VESSMAP["overrides"] | {"blur": 0.5},
 )
 CONTINUED_AVERAGED = Average(f"{CONTINUED.name}_averaged", (CASCADES_FINE_TUNED[0], CONTINUED))
+LOSSES = {  # of the masks, for DBAC
+    "default": ("cross-entropy and Dice", MAGNIFIED_FINE_TUNED[0]),
+    "cross_entropy": (
+        "cross-entropy alone",
+        replace(MAGNIFIED_FINE_TUNED[0], name="release_DBAC_magnified_fine_tuned_cross_entropy", overrides=BCE),
+    ),
+    "cldice": (
+        "cross-entropy, Dice and soft clDice",
+        replace(MAGNIFIED_FINE_TUNED[0], name="release_DBAC_magnified_fine_tuned_cldice", overrides=CLDICE),
+    ),
+}
 SCRATCH = Training("release_scratch", ENSEMBLE, "vessmap", **RECIPE)
 PLAIN = Training("release_unet", UNET, "vessmap", **RECIPE)
 PLUS = Training("release_unet_plus_plus", UNET_PLUS_PLUS, "vessmap", **RECIPE)
@@ -180,6 +191,11 @@ def pair_parts() -> list[Part]:
     return [Part("pairs", row, 0, partial(pair_scores, row=row)) for row in PAIRS]
 
 
+def loss_parts() -> list[Part]:
+    """DBAC, fine-tuned from the magnified phantoms with another loss of its masks, on the validation images."""
+    return [Part("losses", row, 0, partial(baseline, training=each, split="val")) for row, (_, each) in LOSSES.items()]
+
+
 def label(row: str) -> tuple[str, str]:
     """Method and training data of a row, in words."""
     method, data = row.split("-")
@@ -187,9 +203,9 @@ def label(row: str) -> tuple[str, str]:
 
 
 @torch.inference_mode()
-def baseline(places: Places, training: Training) -> list[Row]:
-    """Scores of a baseline on the test split."""
-    items = labelled(places.data("vessmap").resolve(), "test")
+def baseline(places: Places, training: Training, split: str = "test") -> list[Row]:
+    """Scores of a single network."""
+    items = labelled(places.data("vessmap").resolve(), split)
     network = load_weights(made(training.network), training.weights(places)).eval()
     return scored(probabilities(network, items), items)
 
