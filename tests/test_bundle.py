@@ -25,8 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = [
     "errors",
     "io",
-    "phantoms",
     "volumes",
+    "graphs",
+    "phantoms",
     "transforms",
     "networks",
     "losses",

@@ -1,8 +1,8 @@
 """Synthetic confocal stacks of vascular networks, with exact truth."""
 
+from ..graphs import VascularGraph
 from .curves import curve_vessels, part_vessels, vary_radius
 from .flow import conserved_flow, murray_radius
-from .graph import VascularGraph
 from .microscope import Microscope, depth_of_focus, detect, digitize, expose
 from .network import grow_network
 from .phantom import LENGTH_DENSITIES, STAININGS, Phantom, make_phantom

@@ -13,9 +13,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ..graphs import VascularGraph
 from .curves import curve_vessels, part_vessels, vary_radius
 from .flow import conserved_flow, murray_radius
-from .graph import VascularGraph
 
 MAX_DEGREE = 3
 SHORTEST_LOOP = 5  # vessels; capillaries of the cortex hardly ever close smaller loops

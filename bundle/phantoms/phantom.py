@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import ndimage
 
-from .graph import VascularGraph
+from ..graphs import VascularGraph
 from .microscope import Microscope, depth_of_focus, detect, digitize, expose
 from .network import grow_network
 from .rendering import add_blobs, emit, stain_vessels, tube_field

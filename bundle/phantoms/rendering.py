@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .graph import VascularGraph
+from ..graphs import VascularGraph
 
 
 @dataclass(frozen=True)
