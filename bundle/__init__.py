@@ -1,10 +1,7 @@
 """Segmentation of blood vessels in confocal stacks and fluorescence images by an ensemble of two cascades.
 
 The method is that of Wang et al., *Ensemble of Deep Learning Cascades for Segmentation of Blood Vessels in Confocal
-Microscopy Images*. The rooms, from the ground up: ``io`` reads and writes microscope files, ``graphs``
-holds networks of vessels, ``phantoms`` makes synthetic stacks, ``transforms`` changes arrays, ``networks`` and
-``losses`` hold the cascades, ``metrics`` scores masks, ``engines`` trains and infers, ``commands`` is what ``python -m
-bundle`` runs. A room knows those before it, and none after it.
+Microscopy Images*. docs/decisions.md, The house, says what each room is for: a room knows those below it, and none above.
 """
 
 from __future__ import annotations
@@ -14,7 +11,21 @@ from types import ModuleType
 
 __version__ = "0.4.0"
 
-_ROOMS = ("data", "engines", "graphs", "io", "losses", "metrics", "networks", "phantoms", "pictures", "transforms")
+_ROOMS = (
+    "data",
+    "engines",
+    "graphs",
+    "io",
+    "losses",
+    "metrics",
+    "networks",
+    "phantoms",
+    "pictures",
+    "runner",
+    "segmentation",
+    "training",
+    "transforms",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -22,10 +22,10 @@ import torch
 from monai.bundle import ConfigParser
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from bundle.engines import SliceLikelihood
 from bundle.io import image_name, open_image
 from bundle.metrics import score, write_scores
 from bundle.phantoms import Phantom, make_phantom
+from bundle.segmentation import SliceLikelihood
 from bundle.transforms.focus import METHODS, fuse
 
 ROOT = Path(__file__).resolve().parents[1]

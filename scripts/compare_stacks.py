@@ -20,13 +20,13 @@ import tifffile
 import torch
 from monai.bundle import ConfigParser
 
-from bundle.engines import WholeOrWindowsInferer, load_weights
-from bundle.engines.scales import fitting_scale
 from bundle.io import atomic
 from bundle.metrics import centerline_dice, median_width, write_scores
 from bundle.metrics.confusion import Confusion
+from bundle.networks import load_weights
 from bundle.phantoms import make_phantom
 from bundle.pictures import error_overlay, write_png
+from bundle.segmentation import WholeOrWindowsInferer, fitting_scale
 from bundle.transforms import (
     AdaptiveHistogramEqualization,
     CloseGaps,

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from monai.bundle import ConfigParser
 
-from bundle.engines import load_weights
 from bundle.errors import InputError
 from bundle.io import atomic
+from bundle.networks import load_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundle.engines import as_typed
+from bundle.runner import as_typed
 
 ROOT = Path(__file__).resolve().parents[1]
 

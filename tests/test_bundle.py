@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from pydoc import locate
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ import torch
 from monai.bundle import ConfigParser, verify_net_in_out
 
 import bundle
-from bundle.engines import load_weights
+from bundle.aliases import MOVED
 from bundle.errors import InputError
-from bundle.networks import CascadeEnsemble, UNet
+from bundle.networks import CascadeEnsemble, UNet, load_weights
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
 from scripts import publish_weights
 
@@ -30,13 +31,17 @@ ROOMS = [
     "phantoms",
     "transforms",
     "networks",
-    "losses",
     "metrics",
     "pictures",
     "data",
-    "engines",
+    "segmentation",
+    "training",
+    "runner",
     "packaging",
     "commands",
+    "aliases",
+    "engines",
+    "losses",
 ]
 WEIGHTS = ROOT / "models" / "model.pt"
 
@@ -65,6 +70,17 @@ def test_a_room_imports_only_from_the_rooms_below_it(path):
             names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
             for name in names:
                 assert ROOMS.index(name) < ROOMS.index(inside[0]), f"{path} imports {name}"
+
+
+def test_names_of_earlier_versions_still_lead_to_their_components():
+    """As a config names them, by the dotted path and as an expression."""
+    for room, names in MOVED.items():
+        for name, home in names.items():
+            found = ConfigParser({"imports": ["$import bundle"], "found": f"$bundle.{room}.{name}"})
+            assert found.get_parsed_content("found") is locate(f"bundle.{home}.{name}")
+            assert locate(f"bundle.{room}.{name}") is locate(f"bundle.{home}.{name}")
+    with pytest.raises(AttributeError):
+        bundle.engines.nothing  # noqa: B018
 
 
 def test_readme_has_two_lines_of_which_the_first_shows_it_and_the_second_tests_it():

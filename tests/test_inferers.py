@@ -11,10 +11,10 @@ from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from bundle.engines import SliceLikelihood, WholeOrWindowsInferer
-from bundle.losses import CascadeLoss
 from bundle.metrics import score
 from bundle.networks import DBAC
+from bundle.segmentation import SliceLikelihood, WholeOrWindowsInferer
+from bundle.training import CascadeLoss
 from bundle.transforms import FuseFocus
 
 

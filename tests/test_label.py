@@ -16,8 +16,8 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from PIL import Image
 
-from bundle.engines import load_weights
 from bundle.io import open_image
+from bundle.networks import load_weights
 from bundle.transforms import BinaryLabeld
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,7 +136,7 @@ def test_retraining_on_a_platform_keeps_the_shipped_weights_and_publishes_its_ow
     trained, runs = bundle_root / "models" / "trained.pt", bundle_root / "runs" / "trained"
     published = []
     for number, (training, validation) in enumerate([(pairs[:1], pairs[1:]), (pairs[:1], pairs[1:]), (pairs, [])], 1):
-        monkeypatch.setattr("bundle.engines.checkpoints.datetime", Clock(number))
+        monkeypatch.setattr("bundle.training.checkpoints.datetime", Clock(number))
         retrain(bundle_root, training, validation)
         assert len(list(runs.iterdir())) == number  # the same data, or other ones: a training of its own
         published.append(digest(trained))

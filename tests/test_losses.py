@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from bundle.losses import BCEDiceLoss, CascadeLoss
 from bundle.networks import DBAC, DDMAC, CascadeEnsemble, UNet
+from bundle.training import BCEDiceLoss, CascadeLoss
 
 torch.set_num_threads(1)
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from bundle.engines import WholeOrWindowsInferer
-from bundle.engines.remarks import vessel_share
 from bundle.pictures import mask_overlay
+from bundle.segmentation import WholeOrWindowsInferer, vessel_share
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast, margins
 from bundle.transforms.margins import empty_margin, hidden_pixels, mirrored
 

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bundle.losses import CascadeLoss
 from bundle.networks import (
     DBAC,
     DDMAC,
@@ -28,6 +27,7 @@ from bundle.networks import (
     count_parameters,
 )
 from bundle.networks.blocks import Head, pad_to_multiple, upsample
+from bundle.training import CascadeLoss
 
 torch.set_num_threads(1)
 

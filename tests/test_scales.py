@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bundle.engines import WholeOrWindowsInferer
-from bundle.engines.scales import USUAL_WIDTH, fitting_scale
 from bundle.metrics import median_width
+from bundle.segmentation import USUAL_WIDTH, WholeOrWindowsInferer, fitting_scale
 
 
 def bars(width: int, size: int = 240) -> np.ndarray:

@@ -23,16 +23,10 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from bundle.__main__ import main
 from bundle.commands import segment as command
 from bundle.data import InputDataset
-from bundle.engines import (
-    SegmentationWriter,
-    WholeOrWindowsInferer,
-    disagreement_on_mask,
-    least_agreed,
-    load_weights,
-)
 from bundle.io import open_image, write_ome_tiff
 from bundle.metrics import score
-from bundle.networks import CascadeEnsemble
+from bundle.networks import CascadeEnsemble, load_weights
+from bundle.segmentation import SegmentationWriter, WholeOrWindowsInferer, disagreement_on_mask, least_agreed
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,10 +22,10 @@ from torch import nn
 from bundle import volumes
 from bundle.__main__ import main
 from bundle.commands import segment as command
-from bundle.engines import StackSegmenter, WholeOrWindowsInferer
 from bundle.errors import InputError
 from bundle.io import MicroscopyReader, open_image, write_ome_tiff
 from bundle.networks import CascadeEnsemble
+from bundle.segmentation import StackSegmenter, WholeOrWindowsInferer
 from bundle.transforms import CloseGaps, FuseFocus, HysteresisThreshold, LinearContrast, RemoveFragments
 from scripts.measure_stacks import peak_of, planes
 

@@ -29,7 +29,12 @@ from monai.utils import set_determinism
 from scipy.ndimage import gaussian_filter
 
 from bundle.data import CropSampler
-from bundle.engines import (
+from bundle.errors import InputError, input_error
+from bundle.io import open_image
+from bundle.metrics import score
+from bundle.networks import CascadeEnsemble
+from bundle.pictures import error_overlay
+from bundle.training import (
     CascadeTargets,
     NormStatistics,
     ResumableCheckpoint,
@@ -37,11 +42,6 @@ from bundle.engines import (
     averaged_network,
     take_statistics,
 )
-from bundle.errors import InputError, input_error
-from bundle.io import open_image
-from bundle.metrics import score
-from bundle.networks import CascadeEnsemble
-from bundle.pictures import error_overlay
 from bundle.transforms import AdaptiveHistogramEqualization, CloseGaps, HysteresisThreshold, RemoveFragments
 
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ import torch
 from monai.bundle import create_workflow, onnx_export
 
 from bundle.__main__ import main
-from bundle.engines import mask_of_stages
 from bundle.networks import CascadeEnsemble
 from bundle.networks.blocks import InstanceNorm
+from bundle.training import mask_of_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = [(1, 1), (17, 33), (45, 64), (130, 71)]

@@ -147,7 +147,7 @@ def _likelihood(weights: Path | None) -> Callable[[np.ndarray], np.ndarray]:
     """The network of configs/inference.json, asked slice by slice."""
     from monai.bundle import ConfigParser  # slow to import, and the other methods need no network
 
-    from ..engines import SliceLikelihood
+    from ..segmentation import SliceLikelihood
     from .segment import CONFIG
 
     if not CONFIG.exists():

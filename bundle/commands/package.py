@@ -21,8 +21,8 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
-from ..engines import load_weights
 from ..errors import InputError
+from ..networks import load_weights
 from ..packaging import bundle_files, model_files, write_archive
 
 ROOT = Path(__file__).resolve().parents[2]

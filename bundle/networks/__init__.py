@@ -6,6 +6,7 @@ from .cascades import DBAC, DDMAC
 from .ensemble import AtScale, CascadeEnsemble
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
+from .weights import fit_weights, load_weights, read_weights, scales_of
 
 __all__ = [
     "DBAC",
@@ -19,4 +20,8 @@ __all__ = [
     "UNet",
     "UNetPlusPlus",
     "count_parameters",
+    "fit_weights",
+    "load_weights",
+    "read_weights",
+    "scales_of",
 ]

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from monai.bundle import ConfigParser
 
-from bundle.engines import NormStatistics, load_weights, take_statistics
 from bundle.io import atomic
+from bundle.networks import load_weights
+from bundle.training import NormStatistics, take_statistics
 
 from .parts import Places
 from .predictions import config

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bundle.engines import WholeOrWindowsInferer, load_weights
 from bundle.io import open_image
 from bundle.metrics import score
+from bundle.networks import load_weights
+from bundle.segmentation import WholeOrWindowsInferer
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
 
 from . import release, tables

@@ -13,10 +13,9 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from bundle.data import labelled_images
-from bundle.engines import load_weights
 from bundle.io import atomic, image_name
 from bundle.metrics import score
-from bundle.networks import CascadeEnsemble
+from bundle.networks import CascadeEnsemble, load_weights
 
 from .parts import ROOT, Places, Row
 from .trainings import Training, made

@@ -9,7 +9,8 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from bundle.engines import WholeOrWindowsInferer, load_weights
+from bundle.networks import load_weights
+from bundle.segmentation import WholeOrWindowsInferer
 
 from .datasets import stack_files
 from .microscopes import read, segmented

@@ -30,7 +30,7 @@ SGD = {
 
 def loss(**mask_loss: object) -> dict:
     """Override of the masks' loss."""
-    return {"loss": {"_target_": "bundle.losses.CascadeLoss", "mask_loss": mask_loss}}
+    return {"loss": {"_target_": "bundle.training.CascadeLoss", "mask_loss": mask_loss}}
 
 
 def distance(**options: object) -> dict:
@@ -67,7 +67,7 @@ STRONGER = {
 MAGNIFIED = zoomed(0.7, 2.0)
 INSTANCE = ("DBAC_in", "DDMAC_in")
 BCE = loss(_target_="torch.nn.BCEWithLogitsLoss")
-CLDICE = loss(_target_="bundle.losses.BCEDiceLoss", centerline="cldice")
+CLDICE = loss(_target_="bundle.training.BCEDiceLoss", centerline="cldice")
 LINEAR = {"reading#3": {"_target_": "bundle.transforms.LinearContrastd", "keys": "image"}}
 
 
@@ -98,7 +98,7 @@ CHANGES: dict[str, Change] = {
     "sgd": Change("SGD, momentum 0.9, polynomial decay from 0.01", SGD),
     "cldice": Change("and soft clDice", CLDICE),
     "skeleton_recall": Change(
-        "and skeleton recall", loss(_target_="bundle.losses.BCEDiceLoss", centerline="skeleton_recall")
+        "and skeleton recall", loss(_target_="bundle.training.BCEDiceLoss", centerline="skeleton_recall")
     ),
     "linear_contrast": Change("linear contrast instead of adaptive equalisation", LINEAR),
     "stronger_augmentation": Change("contrast, brightness and gamma varied twice as far", STRONGER),

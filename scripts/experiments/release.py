@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from bundle.engines import load_weights
+from bundle.networks import load_weights
 
 from .averages import Average
 from .parts import Part, Places, Row

@@ -15,10 +15,10 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata
 from torch.nn import functional as F
 
-from bundle.engines import WholeOrWindowsInferer, disagreement_on_mask
 from bundle.io import open_image
 from bundle.metrics import score, summarize
 from bundle.networks import count_parameters
+from bundle.segmentation import WholeOrWindowsInferer, disagreement_on_mask
 from platforms.monailabel.lib.ranking import disagreement as on_vessels
 
 from .parts import Part, Places, Row

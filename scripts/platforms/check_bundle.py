@@ -30,7 +30,7 @@ SIZES = ((1, 1), (17, 33), (45, 64), (255, 131), (300, 200))
 PARTS = ("bundle", "configs", "docs", "models", "LICENSE", "README.md", "constraints.txt", "pyproject.toml")
 AGREE = f"""
 import sys, torch
-from bundle.engines import load_weights
+from bundle.networks import load_weights
 from bundle.networks import CascadeEnsemble
 from monai.bundle import ConfigParser
 config = ConfigParser(); config.read_config("configs/inference.json")

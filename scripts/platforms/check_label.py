@@ -605,9 +605,8 @@ def check_polygons(claims: Claims, text: str, path: Path, mask: np.ndarray) -> N
 def own_disagreement(path: Path) -> float:
     """Mean |L − N| where either is above a half, by the bundle's own components."""
     sys.path.insert(0, str(ROOT))
-    from bundle.engines import load_weights
     from bundle.io import open_image
-    from bundle.networks import CascadeEnsemble
+    from bundle.networks import CascadeEnsemble, load_weights
     from bundle.transforms import AdaptiveHistogramEqualization
 
     network = json.loads((ROOT / "configs" / "inference.json").read_text(encoding="utf-8"))["network_def"]

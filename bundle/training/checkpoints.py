@@ -1,4 +1,4 @@
-"""Checkpoints from which a killed training goes on as if nothing had happened, and weights for everything else."""
+"""Checkpoints from which a killed training goes on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..errors import InputError
 from ..io import atomic
-from ..networks import DBAC, DDMAC
+from ..networks import fit_weights, read_weights, scales_of
 from .distributed import gathered, is_first_process
 
-__all__ = ["PublishedWeights", "ResumableCheckpoint", "load_weights", "new_run"]
+__all__ = ["PublishedWeights", "ResumableCheckpoint", "new_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class ResumableCheckpoint:
         path = self.folder / "last.pt"
         if not path.exists():
             return
-        checkpoint = _load(path)
+        checkpoint = read_weights(path)
         remedy = "go on with the settings it was made with, or choose another output_dir"
         if checkpoint.get("max_epochs") != engine.state.max_epochs:
             raise InputError(
@@ -106,10 +106,10 @@ class ResumableCheckpoint:
         if ("network" in checkpoint) != (self.averaged is not None):
             raise InputError(path, f"is of a training with{'out' * (self.averaged is not None)} averaging", remedy)
         if self.averaged is None:
-            _load_state(self.network, checkpoint["model"], path, remedy)
+            fit_weights(self.network, checkpoint["model"], path, remedy)
         else:
-            _load_state(self.network, checkpoint["network"], path, remedy)
-            _load_state(self.averaged.module, checkpoint["model"], path, remedy)
+            fit_weights(self.network, checkpoint["network"], path, remedy)
+            fit_weights(self.averaged.module, checkpoint["model"], path, remedy)
             self.averaged.n_averaged.fill_(checkpoint["iteration"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.lr_scheduler.load_state_dict(checkpoint["lr_scheduler"])
@@ -143,13 +143,13 @@ class ResumableCheckpoint:
             return
         model = (self.network if self.averaged is None else self.averaged.module).state_dict()
         if improved:
-            best = {"model": model, "scales": _scales(self.network), "epoch": engine.state.epoch, "metrics": metrics}
+            best = {"model": model, "scales": scales_of(self.network), "epoch": engine.state.epoch, "metrics": metrics}
             _write(best, self.folder / "best.pt")
         self._write_curves()
         _write(
             {
                 "model": model,
-                "scales": _scales(self.network),
+                "scales": scales_of(self.network),
                 "settings": self.settings,
                 **({} if self.averaged is None else {"network": self.network.state_dict()}),
                 "optimizer": self.optimizer.state_dict(),
@@ -197,91 +197,13 @@ class PublishedWeights:
         """Write the target."""
         best = self.folder / "best.pt"
         source = best if best.exists() else self.folder / "last.pt"
-        _write({"model": _load(source)["model"]}, self.target)
+        _write({"model": read_weights(source)["model"]}, self.target)
         logger.info("%s: the weights of %s", self.target, source)
 
 
 def new_run(bundle_root: str | Path) -> str:
     """A folder for a training that goes on from no other, ``runs/trained/TIME`` in the bundle, TIME in UTC."""
     return str(Path(bundle_root) / "runs" / "trained" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S"))
-
-
-def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
-    """Load shipped weights or a checkpoint of a training into a network.
-
-    Args:
-        network: changed in place.
-        path: a state dictionary, or a dictionary whose ``model`` is one; half precision is widened. Of an ensemble's a
-            cascade takes its own.
-
-    Returns:
-        The network.
-
-    Raises:
-        InputError: the file is missing, is no such file, or belongs to a network of other size, or of cascades that
-            see the image at another scale.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            path, "no such file of weights", "name a checkpoint of a training, or the shipped ones in models/"
-        )
-    checkpoint = _load(path)
-    state = checkpoint.get("model", checkpoint)
-    if isinstance(network, DBAC | DDMAC) and isinstance(state, dict):
-        part = f"{type(network).__name__.lower()}."
-        own = {name: value for name, value in state.items() if str(name).startswith(part)}
-        state = {name.removeprefix(part): value for name, value in own.items()} or state
-    remedy = "give weights of this network, or the network's own channels, norm and dbac_norm in the config"
-    _load_state(network, state, path, remedy)
-    own = _scales(network)
-    for name, scale in checkpoint.get("scales", {}).items():
-        if own.get(name, scale) != scale:
-            raise InputError(
-                path, f"was trained with {name} {scale:g}, not {own[name]:g}", f"set network_def#{name} to {scale:g}"
-            )
-    return network
-
-
-def _scales(network: nn.Module) -> dict[str, float]:
-    """The scales at which a network's parts see the image, which no weight tells."""
-    return {name: value for name, value in vars(network).items() if name.endswith("scale")}
-
-
-def _load(path: Path) -> dict:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no pickle may read as any command and fail in any way
-        raise InputError(path, "is not a file of weights, or is damaged", "give another, or train again") from error
-    if not isinstance(checkpoint, dict):
-        raise InputError(path, "holds no dictionary of weights", "save the network's state_dict")
-    return checkpoint
-
-
-def _load_state(network: nn.Module, state: dict, path: Path, remedy: str) -> None:
-    try:
-        network.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        problem = _differing(network, state) or str(error).strip().splitlines()[-1].strip()
-        raise InputError(path, f"does not fit {type(network).__name__} ({problem})", remedy) from error
-
-
-def _differing(network: nn.Module, state: dict) -> str:
-    """In a few words, in what a state dictionary is another network's; nothing if that is not what is wrong."""
-    if not isinstance(state, dict):
-        return ""
-    own = network.state_dict()
-    both = [name for name in own if name in state]
-    kinds = {
-        "lacks": [name for name in own if name not in state],
-        "has no place for": [name for name in state if name not in own],
-        "has another size for": [name for name in both if own[name].shape != getattr(state[name], "shape", None)],
-    }
-    return ", ".join(
-        f"{kind} {names[0]}" + f" and {len(names) - 1} more" * (len(names) > 1)
-        for kind, names in kinds.items()
-        if names
-    )
 
 
 def _write(checkpoint: dict, path: Path) -> None:

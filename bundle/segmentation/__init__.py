@@ -1,0 +1,27 @@
+"""From image to mask: images one after the other, stacks slice by slice, and both reconciled."""
+
+from .disagreement import WithDisagreement, disagreement_on_mask, least_agreed
+from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
+from .inferers import WholeOrWindowsInferer
+from .likelihood import SliceLikelihood
+from .reconciling import ReconcilingSegmenter
+from .remarks import vessel_share
+from .scales import USUAL_WIDTH, fitting_scale
+from .stacks import SegmentedStack, StackSegmenter
+
+__all__ = [
+    "USUAL_WIDTH",
+    "ReconcilingSegmenter",
+    "SegmentationEvaluator",
+    "SegmentationWriter",
+    "SegmentedStack",
+    "SliceLikelihood",
+    "StackSegmenter",
+    "WholeOrWindowsInferer",
+    "WithDisagreement",
+    "disagreement_on_mask",
+    "fitting_scale",
+    "least_agreed",
+    "unfinished",
+    "vessel_share",
+]
