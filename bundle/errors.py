@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import os
+from unicodedata import category
+
+
+def printable(text: str) -> str:
+    """Return a text in which a character that would steer a terminal, or has no picture, stands as its escape.
+
+    Names of files, channels and scenes hold what others put there: ``ESC`` turns a terminal's colours, a newline fakes
+    a line of its own. Spaces and every letter stay.
+    """
+    return "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text)
 
 
 class InputError(ValueError):
@@ -21,7 +31,7 @@ class InputError(ValueError):
         self.problem = problem
         self.remedy = remedy
         text = problem if path is None else f"{self.path}: {problem}"
-        super().__init__(" ".join((f"{text}; {remedy}" if remedy else text).split()))
+        super().__init__(" ".join(printable(f"{text}; {remedy}" if remedy else text).split()))
 
     def __reduce__(self):
         return type(self), (self.path, self.problem, self.remedy)

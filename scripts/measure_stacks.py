@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from bundle.io import write_ome_tiff_planes
+from bundle.io import Layout, write_image_planes
 from bundle.networks import CascadeEnsemble
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +70,8 @@ def measured(network: str, slices: int) -> dict[str, str | int | float]:
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         stack = folder / "in" / "stack.ome.tif"
-        write_ome_tiff_planes(stack, planes(slices, SIDE), (slices, SIDE, SIDE), np.uint16, "ZYX", (1, 0.5, 0.5))
+        layout = Layout((slices, SIDE, SIDE), np.dtype(np.uint16), "ZYX", (1, 0.5, 0.5))
+        write_image_planes(stack, planes(slices, SIDE), layout)
         options = {"dataset_dir": str(stack.parent), "output_dir": str(folder / "out"), "mode": "stack"}
         options["bundle_root"] = str(ROOT)
         if network == "tiny":

@@ -27,6 +27,7 @@ from monai.transforms import Compose, Flipd, Invertd, LoadImaged, SaveImage, Sav
 from bundle.__main__ import main
 from bundle.errors import InputError
 from bundle.io import (
+    Layout,
     MicroscopyReader,
     OMETiffWriter,
     atomic,
@@ -125,7 +126,7 @@ def test_masks_are_stored_as_0_and_255(tmp_path):
 def test_the_same_array_gives_the_same_bytes(tmp_path):
     array = values((3, 50, 70))
     write_ome_tiff(tmp_path / "a.tif", array, "ZYX", (1, 1, 1))
-    write_ome_tiff_planes(tmp_path / "b.tif", iter(array), array.shape, array.dtype, "ZYX", (1, 1, 1))
+    write_ome_tiff_planes(tmp_path / "b.tif", iter(array), Layout(array.shape, array.dtype, "ZYX", (1, 1, 1)))
     assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
 
 
@@ -133,7 +134,7 @@ def test_a_stack_is_written_and_read_without_being_in_memory(tmp_path):
     shape = (60, 512, 512)
     plane = values(shape[1:], np.uint8)
     tracemalloc.start()
-    write_ome_tiff_planes(tmp_path / "a.tif", (plane + np.uint8(z) for z in range(60)), shape, np.uint8, "ZYX")
+    write_ome_tiff_planes(tmp_path / "a.tif", (plane + np.uint8(z) for z in range(60)), Layout(shape, np.uint8, "ZYX"))
     sums = [int(plane.sum()) for plane in open_image(tmp_path / "a.tif").planes()]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -144,7 +145,9 @@ def test_a_stack_is_written_and_read_without_being_in_memory(tmp_path):
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_wrong_number_of_planes_leaves_no_file(tmp_path, count):
     with pytest.raises(ValueError, match="3"):
-        write_ome_tiff_planes(tmp_path / "a.tif", [np.zeros((5, 7), np.uint8)] * count, (3, 5, 7), np.uint8, "ZYX")
+        write_ome_tiff_planes(
+            tmp_path / "a.tif", [np.zeros((5, 7), np.uint8)] * count, Layout((3, 5, 7), np.uint8, "ZYX")
+        )
     assert os.listdir(tmp_path) == []
 
 

@@ -18,6 +18,7 @@ from monai.transforms import LoadImaged, SaveImage
 from bundle.errors import InputError
 from bundle.io import (
     OUTPUT_SUFFIXES,
+    Layout,
     MicroscopyReader,
     OMETiffWriter,
     image_name,
@@ -102,7 +103,9 @@ def test_other_libraries_find_the_same_values_and_scale(tmp_path, suffix, spacin
 def test_planes_that_come_one_by_one_give_the_same_file(tmp_path, suffix):
     array = values((2, 3, 5, 7))
     for folder, planes in [("a", array.reshape(-1, 5, 7)), ("b", iter(array.reshape(-1, 5, 7)))]:
-        write_image_planes(tmp_path / folder / f"x{suffix}", planes, array.shape, array.dtype, "CZYX", (1, 2, 3))
+        write_image_planes(
+            tmp_path / folder / f"x{suffix}", planes, Layout(array.shape, array.dtype, "CZYX", (1, 2, 3))
+        )
     a, b = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         for folder in (tmp_path / "a", tmp_path / "b")
@@ -124,7 +127,9 @@ def test_memory_does_not_grow_with_depth(tmp_path, suffix):
         path = tmp_path / f"{depth}{suffix}"
         tracemalloc.start()
         write_image_planes(
-            path, (np.roll(plane, z, 1) for z in range(depth)), (depth, *plane.shape), np.uint8, "ZYX", (1, 1, 1)
+            path,
+            (np.roll(plane, z, 1) for z in range(depth)),
+            Layout((depth, *plane.shape), np.uint8, "ZYX", (1, 1, 1)),
         )
         sums = [np.roll(plane, -z, 1).sum() for z in range(depth)]
         assert [read.sum() for read in open_image(path).planes()] == sums
@@ -140,7 +145,7 @@ def test_a_wrong_number_of_planes_leaves_what_was_there(tmp_path, suffix, count)
     old = values((3, 5, 7), "uint8", seed=1)
     for _ in range(2):
         with pytest.raises(ValueError, match="3 "):
-            write_image_planes(path, [np.zeros((5, 7), np.uint8)] * count, (3, 5, 7), np.uint8, "ZYX")
+            write_image_planes(path, [np.zeros((5, 7), np.uint8)] * count, Layout((3, 5, 7), np.uint8, "ZYX"))
         if path.exists():
             np.testing.assert_array_equal(open_image(path).array(), old)
             assert os.listdir(tmp_path) == [path.name]
@@ -156,7 +161,7 @@ def test_an_interruption_leaves_nothing(tmp_path, suffix):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_image_planes(tmp_path / f"a{suffix}", planes(), (3, 5, 7), np.uint8, "ZYX")
+        write_image_planes(tmp_path / f"a{suffix}", planes(), Layout((3, 5, 7), np.uint8, "ZYX"))
     assert os.listdir(tmp_path) == []
 
 

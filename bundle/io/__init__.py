@@ -7,6 +7,7 @@ from .inputs import expand, image_name, list_images
 from .kinds import KINDS, output_path, remove_found
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
+from .planes import Layout
 from .reader import MicroscopyReader
 from .writer import OMETiffWriter
 
@@ -14,6 +15,7 @@ __all__ = [
     "OUTPUT_SUFFIXES",
     "KINDS",
     "Image",
+    "Layout",
     "MicroscopyReader",
     "OMETiffWriter",
     "Recording",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from .atomic import atomic
 from .image import Recording
-from .planes import check_layout, checked_planes, stored_type
+from .planes import Layout, checked_planes
 from .spacing import to_micrometres
 
 _UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
@@ -62,16 +62,7 @@ def recordings(path: Path) -> list[Recording]:
     ]
 
 
-def write_nifti_planes(
-    path: str | Path,
-    planes: Iterable[np.ndarray],
-    shape: Sequence[int],
-    dtype: np.dtype | type | str,
-    axes: str,
-    spacing: Sequence[float] | None = None,
-    channels: Sequence[str] = (),
-    affine: np.ndarray | None = None,
-) -> None:
+def write_nifti_planes(path: str | Path, planes: Iterable[np.ndarray], layout: Layout) -> None:
     """Write a NIfTI file plane by plane, compressed if its name ends in ``.gz``.
 
     Its dimensions are ``[X, Y]``, ``[X, Y, Z]`` or, with channels, ``[X, Y, Z, 1, C]``: what this package holds as
@@ -83,24 +74,17 @@ def write_nifti_planes(
 
     Args:
         path: the file to write.
-        planes: see :py:func:`bundle.io.write_image_planes`, as all that follow.
-        shape: the shape of the whole.
-        dtype: the type of every plane.
-        axes: the leading axes, and ``YX``.
-        spacing: micrometres per pixel.
-        channels: checked, but NIfTI has no place for names.
-        affine: of the NIfTI file that it belongs to, as of :py:class:`bundle.io.Image`; another ``spacing`` than that
-            file's overrules it.
+        planes: see :py:func:`bundle.io.write_image_planes`.
+        layout: what the file shall say of them; NIfTI has no place for the channels' names. Another spacing than that
+            of the affine overrules it.
 
     Raises:
         InputError: the file cannot be written.
-        ValueError: the planes do not fit shape and dtype, or these do not fit each other.
+        ValueError: the planes are not as announced.
     """
-    path, shape, dtype = Path(path), tuple(int(n) for n in shape), np.dtype(dtype)
-    check_layout(shape, stored_type(dtype), axes, spacing, channels)
-    size = dict(zip(axes, shape, strict=True))
+    path, axes, spacing, affine = Path(path), layout.axes, layout.spacing, layout.affine
     order = "XYZTC" if "C" in axes else "XYZ"[: len(axes)]
-    steps = [1.0] * 3 if spacing is None else [float(step) for step in spacing[::-1]] + [1.0] * (3 - len(spacing))
+    steps = [layout.steps.get(axis, 1.0) for axis in "XYZ"]
     unit = "unknown" if spacing is None else "micron"
     place = np.diag([*steps, 1.0])
     if affine is not None:
@@ -113,10 +97,10 @@ def write_nifti_planes(
                 "unknown" if spacing is None else "mm",
             )
     # version 1 counts to 32767 along an axis
-    kind = nibabel.Nifti2Header if max(shape) > np.iinfo(np.int16).max else nibabel.Nifti1Header
+    kind = nibabel.Nifti2Header if max(layout.shape) > np.iinfo(np.int16).max else nibabel.Nifti1Header
     header = kind(endianness="<")
-    header.set_data_dtype(stored_type(dtype))
-    header.set_data_shape([size.get(axis, 1) for axis in order])
+    header.set_data_dtype(layout.stored)
+    header.set_data_shape([layout.size.get(axis, 1) for axis in order])
     header.set_zooms(steps[: min(3, len(order))] + [1.0] * (len(order) - 3))
     header.set_xyzt_units(unit)
     for store in (header.set_sform, header.set_qform):
@@ -127,5 +111,5 @@ def write_nifti_planes(
         packed = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.suffix.lower() == ".gz" else nullcontext(file)
         with packed as stream:
             header.write_to(stream)
-            for plane in checked_planes(planes, shape, dtype):
+            for plane in checked_planes(planes, layout):
                 stream.write(plane.tobytes())

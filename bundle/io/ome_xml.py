@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from xml.etree import ElementTree
@@ -10,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from .planes import check_layout
+from .planes import Layout
 from .spacing import to_micrometres
 
 TYPES = {
@@ -117,31 +116,19 @@ def _tiff_data(data: ElementTree.Element, axes: str, shape: tuple[int, ...], own
     return TiffData(first, None if count is None else int(count), int(data.get("IFD", 0)), file)
 
 
-def describe(
-    shape: Sequence[int], dtype: np.dtype, axes: str, spacing: Sequence[float] | None, channels: Sequence[str]
-) -> str:
+def describe(layout: Layout) -> str:
     """Return the OME-XML of one image, in ASCII; C is slower than Z.
 
     Args:
-        shape: the sizes along ``axes``.
-        dtype: the type of the values.
-        axes: ``"YX"``, ``"ZYX"``, ``"CYX"`` or ``"CZYX"``.
-        spacing: micrometres per pixel along the axes other than C, or None.
-        channels: the channels' names, or none.
-
-    Raises:
-        ValueError: the arguments do not fit each other.
+        layout: the image.
     """
-    lengths = axes.replace("C", "")
-    check_layout(shape, dtype, axes, spacing, channels)
-    size = dict(zip(axes, shape, strict=True))
-    names = channels or [""] * size.get("C", 1)
+    names = layout.channels or [""] * layout.size.get("C", 1)
     attributes = chain(
-        [("ID", "Pixels:0"), ("DimensionOrder", "XYZCT"), ("Type", TYPES[dtype.name])],
-        ((f"Size{axis}", str(size.get(axis, 1))) for axis in "XYZCT"),
+        [("ID", "Pixels:0"), ("DimensionOrder", "XYZCT"), ("Type", TYPES[layout.stored.name])],
+        ((f"Size{axis}", str(layout.size.get(axis, 1))) for axis in "XYZCT"),
         *(
-            [(f"PhysicalSize{axis}", repr(float(length))), (f"PhysicalSize{axis}Unit", "µm")]
-            for axis, length in zip(lengths, spacing or (), strict=False)
+            [(f"PhysicalSize{axis}", repr(length)), (f"PhysicalSize{axis}Unit", "µm")]
+            for axis, length in layout.steps.items()
         ),
     )
     pixels = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes)

@@ -7,7 +7,7 @@ scales are.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ from . import ome_xml
 from .atomic import atomic_folder
 from .extras import library
 from .image import Recording
-from .planes import check_layout, checked_planes, stored_type
+from .planes import Layout, checked_planes
 from .remarks import remark
 from .spacing import to_micrometres
 
@@ -123,15 +123,7 @@ def _recording(
     )
 
 
-def write_ome_zarr_planes(
-    path: str | Path,
-    planes: Iterable[np.ndarray],
-    shape: Sequence[int],
-    dtype: np.dtype | type | str,
-    axes: str,
-    spacing: Sequence[float] | None = None,
-    channels: Sequence[str] = (),
-) -> None:
+def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout: Layout) -> None:
     """Write an OME-Zarr image (NGFF 0.4, Zarr 2) plane by plane, with a pyramid that is reduced along Y and X.
 
     Each level halves rows and columns: two by two pixels become their mean, of a mask their maximum, so that thin
@@ -140,28 +132,20 @@ def write_ome_zarr_planes(
 
     Args:
         path: the folder to write.
-        planes: see :py:func:`bundle.io.write_image_planes`, as all that follow.
-        shape: the shape of the whole.
-        dtype: the type of every plane.
-        axes: the leading axes, and ``YX``.
-        spacing: micrometres per pixel; without it no unit is stated.
-        channels: the channels' names.
+        planes: see :py:func:`bundle.io.write_image_planes`.
+        layout: what the file shall say of them; without a spacing no unit is stated.
 
     Raises:
         InputError: the folder cannot be written, or zarr is not installed.
-        ValueError: the planes do not fit shape and dtype, or these do not fit each other.
+        ValueError: the planes are not as announced.
     """
     zarr, path = library("zarr", path, _FORM), Path(path)
     numcodecs = library("numcodecs", path, _FORM)
-    shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
-    stored = stored_type(dtype)
-    check_layout(shape, stored, axes, spacing, channels)
-    outer, sizes = shape[:-2], [shape[-2:]]
+    outer, sizes = layout.shape[:-2], [layout.plane]
     while max(sizes[-1]) > _SMALL:
         sizes.append(tuple(-(-n // 2) for n in sizes[-1]))
     low, high = np.inf, -np.inf
     name = path.name.removesuffix(".zarr").removesuffix(".ome")
-    names = channels or [""] * (shape[0] if axes[0] == "C" else 1)
     with atomic_folder(path) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=2)
         levels = [
@@ -169,21 +153,21 @@ def write_ome_zarr_planes(
                 str(number),
                 shape=(*outer, *size),
                 chunks=(*(1 for _ in outer), *(min(n, _TILE) for n in size)),
-                dtype=stored,
+                dtype=layout.stored,
                 compressors=numcodecs.Zstd(3),  # Blosc would decode a chunk that is cut off, into noise
                 chunk_key_encoding={"name": "v2", "separator": "/"},
             )
             for number, size in enumerate(sizes)
         ]
-        whole = checked_planes(planes, shape, dtype)
+        whole = checked_planes(planes, layout)
         for place in product(*map(range, outer)):
             plane = next(whole)
             low, high = min(low, plane.min()), max(high, plane.max())
             for level in levels:
                 level[place] = plane
-                plane = _halved(plane, mask=dtype.kind == "b")
+                plane = _halved(plane, layout.mask)
         next(whole, None)  # more planes than announced are refused here
-        group.attrs.update(_metadata(name, axes, len(levels), spacing, names, (low, high), dtype.kind == "b"))
+        group.attrs.update(_metadata(name, layout, len(levels), (low, high)))
 
 
 def _halved(plane: np.ndarray, mask: bool) -> np.ndarray:
@@ -195,19 +179,10 @@ def _halved(plane: np.ndarray, mask: bool) -> np.ndarray:
     return mean.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(mean).astype(plane.dtype)
 
 
-def _metadata(
-    name: str,
-    axes: str,
-    levels: int,
-    spacing: Sequence[float] | None,
-    channels: Sequence[str],
-    window: tuple[float, float],
-    mask: bool,
-) -> dict:
+def _metadata(name: str, layout: Layout, levels: int, window: tuple[float, float]) -> dict:
     kinds = {"C": "channel"}
-    unit = {} if spacing is None else {"unit": "micrometer"}
-    lengths = axes.replace("C", "")
-    steps = dict(zip(lengths, (1.0,) * len(lengths) if spacing is None else map(float, spacing), strict=True))
+    axes, steps = layout.axes, layout.steps
+    unit = {"unit": "micrometer"} if steps else {}
     datasets = []
     for number in range(levels):
         factor = {"Y": 2**number, "X": 2**number}
@@ -219,6 +194,7 @@ def _metadata(
             transformations.append({"type": "translation", "translation": shift})
         datasets.append({"path": str(number), "coordinateTransformations": transformations})
     low, high = (float(value) for value in window)
+    labels = layout.channels or [""] * layout.size.get("C", 1)
     shown = {"active": True, "color": "FFFFFF", "window": {"start": low, "end": high, "min": low, "max": high}}
     return {
         "multiscales": [
@@ -230,8 +206,8 @@ def _metadata(
                     for axis in axes
                 ],
                 "datasets": datasets,
-                "type": "maximum" if mask else "mean",
+                "type": "maximum" if layout.mask else "mean",
             }
         ],
-        "omero": {"version": "0.4", "channels": [{**shown, "label": label} for label in channels]},
+        "omero": {"version": "0.4", "channels": [{**shown, "label": label} for label in labels]},
     }

@@ -1,8 +1,10 @@
-"""What all writers ask of an image before they write it, and of its planes while they do."""
+"""An image that is to be written: what is said of it, and what all writers ask of its planes while they write."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -10,56 +12,95 @@ AXES = ("YX", "ZYX", "CYX", "CZYX")
 DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
 
 
-def check_layout(
-    shape: Sequence[int], dtype: np.dtype, axes: str, spacing: Sequence[float] | None, channels: Sequence[str]
-) -> None:
-    """Refuse what no file could state.
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """An image that is to be written: all that a file says of it, beside its values.
 
     Args:
         shape: the sizes along ``axes``.
-        dtype: the type that is stored.
-        axes: one of ``AXES``.
-        spacing: micrometres per pixel along the axes other than C, or None.
-        channels: the channels' names, or none.
+        dtype: the type of the values, one of ``DTYPES``, or ``bool``, which is a mask and is stored as 0 and 255.
+        axes: one letter per dimension, of ``CZYX`` in this order; one of ``AXES``.
+        spacing: micrometres per pixel along the axes other than C, in their order; None where it is unknown.
+        channels: the channels' names, or none; NIfTI has no place for them.
+        affine: where the image lies, as of :py:class:`bundle.io.Image`; of use to NIfTI alone.
 
     Raises:
-        ValueError: the arguments do not fit each other.
+        ValueError: what no file could state: these do not fit each other.
     """
-    lengths = axes.replace("C", "")
-    if axes not in AXES or len(axes) != len(shape) or 0 in shape:
-        raise ValueError(f"axes {axes!r} do not describe an array of shape {tuple(shape)}")
-    if dtype.name not in DTYPES:
-        raise ValueError(f"{dtype.name} is not written; {', '.join(DTYPES)} are")
-    if spacing is not None and (len(spacing) != len(lengths) or not all(np.isfinite(s) and s > 0 for s in spacing)):
-        raise ValueError(f"spacing {tuple(spacing)} is not a positive length for each of {lengths}")
-    count = dict(zip(axes, shape, strict=True)).get("C", 1)
-    if channels and len(channels) != count:
-        raise ValueError(f"{len(channels)} names for {count} channels")
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    axes: str
+    spacing: tuple[float, ...] | None = None
+    channels: tuple[str, ...] = ()
+    affine: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+        object.__setattr__(self, "spacing", None if self.spacing is None else tuple(map(float, self.spacing)))
+        object.__setattr__(self, "channels", tuple(self.channels))
+        if self.axes not in AXES or len(self.axes) != len(self.shape) or 0 in self.shape:
+            raise ValueError(f"axes {self.axes!r} do not describe an array of shape {self.shape}")
+        if self.stored.name not in DTYPES:
+            raise ValueError(f"{self.dtype.name} is not written; {', '.join(DTYPES)} are")
+        lengths = self.axes.replace("C", "")
+        if self.spacing is not None and (
+            len(self.spacing) != len(lengths) or not all(np.isfinite(s) and s > 0 for s in self.spacing)
+        ):
+            raise ValueError(f"spacing {self.spacing} is not a positive length for each of {lengths}")
+        if self.channels and len(self.channels) != self.size.get("C", 1):
+            raise ValueError(f"{len(self.channels)} names for {self.size.get('C', 1)} channels")
+
+    @property
+    def size(self) -> dict[str, int]:
+        """The size along each axis."""
+        return dict(zip(self.axes, self.shape, strict=True))
+
+    @property
+    def steps(self) -> dict[str, float]:
+        """Micrometres along each axis other than C; empty where they are unknown."""
+        return dict(zip(self.axes.replace("C", ""), self.spacing or (), strict=self.spacing is not None))
+
+    @property
+    def stored(self) -> np.dtype:
+        """The type that a file holds: little-endian, and ``uint8`` for masks."""
+        return np.dtype(np.uint8) if self.mask else self.dtype.newbyteorder("<")
+
+    @property
+    def mask(self) -> bool:
+        """Whether its values are True and False."""
+        return self.dtype.kind == "b"
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.shape[-2], self.shape[-1]
+
+    @property
+    def count(self) -> int:
+        """The number of planes."""
+        return prod(self.shape[:-2])
 
 
-def stored_type(dtype: np.dtype) -> np.dtype:
-    """Return the type that a file holds: little-endian, and ``uint8`` for masks."""
-    return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("<")
-
-
-def checked_planes(planes: Iterable[np.ndarray], shape: Sequence[int], dtype: np.dtype) -> Iterator[np.ndarray]:
+def checked_planes(planes: Iterable[np.ndarray], layout: Layout) -> Iterator[np.ndarray]:
     """Pass the planes on as they are stored, True as 255, once each is found to be what was announced.
 
     Args:
         planes: the 2D arrays ``[Y, X]`` in the order of the leading axes.
-        shape: the shape of the whole; its last two are those of a plane.
-        dtype: the type of every plane.
+        layout: what was announced.
 
     Raises:
         ValueError: a plane is of another shape or type, or there are more or fewer of them.
     """
-    count, page, done = int(np.prod(shape[:-2])), tuple(shape[-2:]), 0
+    done = 0
     for plane in planes:
-        if done == count:
-            raise ValueError(f"more planes came than the {count} that were announced")
-        if plane.shape != page or plane.dtype != dtype:
-            raise ValueError(f"plane {done} is {plane.dtype} {plane.shape}, where {dtype} {page} was announced")
+        if done == layout.count:
+            raise ValueError(f"more planes came than the {layout.count} that were announced")
+        if plane.shape != layout.plane or plane.dtype != layout.dtype:
+            announced = f"{layout.dtype} {layout.plane}"
+            raise ValueError(f"plane {done} is {plane.dtype} {plane.shape}, where {announced} was announced")
         done += 1
-        yield plane * np.uint8(255) if dtype.kind == "b" else np.ascontiguousarray(plane, stored_type(dtype))
-    if done < count:
-        raise ValueError(f"{done} planes came, where {count} were announced")
+        yield plane * np.uint8(255) if layout.mask else np.ascontiguousarray(plane, layout.stored)
+    if done < layout.count:
+        raise ValueError(f"{done} planes came, where {layout.count} were announced")

@@ -6,10 +6,12 @@ import logging
 import os
 from functools import cache
 
+from ..errors import printable
+
 logger = logging.getLogger(__name__)
 
 
 @cache
 def remark(path: str | os.PathLike, text: str) -> None:
     """Log one line about a file, once per process, however often the file is opened."""
-    logger.warning("%s: %s", path, text)
+    logger.warning("%s", printable(f"{os.fspath(path)}: {text}"))

@@ -36,7 +36,17 @@ from tqdm import tqdm
 
 from .. import volumes
 from ..errors import InputError, input_error
-from ..io import Image, MicroscopyReader, atomic, image_name, open_image, output_path, remove_found, write_image_planes
+from ..io import (
+    Image,
+    Layout,
+    MicroscopyReader,
+    atomic,
+    image_name,
+    open_image,
+    output_path,
+    remove_found,
+    write_image_planes,
+)
 from ..io.atomic import atomic_folder
 from ..io.lock import alone
 from ..pictures import mask_overlay, write_png
@@ -234,7 +244,7 @@ class StackSegmenter:
         image, final = stack.image, self._path(stack, kind)
         made = stack.mask.folder.parent / f"{kind}{self.suffix}"
         try:
-            write_image_planes(made, planes, image.shape, dtype, image.axes, image.spacing, affine=image.affine)
+            write_image_planes(made, planes, Layout(image.shape, dtype, image.axes, image.spacing, affine=image.affine))
         except InputError as error:
             raise InputError(final, error.problem, error.remedy) from error if error.path == str(made) else None
         with (atomic_folder if made.is_dir() else atomic)(final) as partial:
