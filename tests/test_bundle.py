@@ -33,6 +33,7 @@ ROOMS = [
     "networks",
     "metrics",
     "pictures",
+    "comparison",
     "data",
     "segmentation",
     "training",
