@@ -14,6 +14,7 @@ COMMANDS = {
     "segment": "segment images and stacks: mask, probability and overlay of each",
     "fuse": "fuse the slices of a stack into one image that is in focus everywhere",
     "evaluate": "score masks against true masks: a table and an overlay of each",
+    "compare": "compare groups of animals: differences, intervals, exact tests, plots",
     "info": "tell how a file is read: axes, channels, spacing, type",
     "phantom": "make synthetic confocal stacks with exact truth",
     "package": "write the bundle as one file that a platform takes",
