@@ -1,7 +1,7 @@
 """Segmentation of blood vessels in confocal stacks and fluorescence images by an ensemble of two cascades.
 
 The method is that of Wang et al., *Ensemble of Deep Learning Cascades for Segmentation of Blood Vessels in Confocal
-Microscopy Images*. docs/decisions.md, The house, says what each room is for: a room knows those below it and none above.
+Microscopy Images*. docs/decisions.md, The house, says what each room is for: it knows those below it, none above.
 """
 
 from __future__ import annotations

@@ -1,13 +1,19 @@
-"""``python -m bundle COMMAND``: the commands for people; each lives in a file of its name in ``bundle.commands``."""
+"""``python -m bundle COMMAND``, or ``vessels COMMAND`` where the package is installed: the commands for people.
+
+Each lives in a file of its name in ``bundle.commands``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import sys
+from pathlib import Path
 
 from . import __version__
 from .errors import InputError
+from .home import WEIGHTS
 
 COMMANDS = {
     "demo": "make a phantom, fuse, segment and score it: everything once, to look at",
@@ -18,6 +24,7 @@ COMMANDS = {
     "info": "tell how a file is read: axes, channels, spacing, type",
     "phantom": "make synthetic confocal stacks with exact truth",
     "package": "write the bundle as one file that a platform takes",
+    "doctor": "tell what is installed, and whether it works here",
 }
 
 
@@ -32,9 +39,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
-        prog="python -m bundle", description="Blood vessels in confocal stacks and fluorescence images."
+        prog="vessels" if Path(sys.argv[0]).stem == "vessels" else "python -m bundle",
+        description="Blood vessels in confocal stacks and fluorescence images.",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action=_Version, nargs=0, help="versions of the program and of its weights")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, summary in COMMANDS.items():
@@ -53,6 +61,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130
+
+
+class _Version(argparse.Action):
+    """Weights are told apart by their contents: they change with a release, or with a folder that was replaced."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        weights = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12] if WEIGHTS.exists() else "missing"
+        print(f"vessels {__version__}, weights {weights}")
+        parser.exit()
 
 
 if __name__ == "__main__":

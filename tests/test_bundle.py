@@ -25,6 +25,7 @@ from scripts import publish_weights
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = [
     "errors",
+    "home",
     "io",
     "volumes",
     "graphs",

@@ -48,12 +48,12 @@ def copy_of_the_bundle(folder: Path) -> Path:
 
 
 def test_package_holds_what_a_platform_needs_and_nothing_else():
-    names = set(bundle_files(ROOT))
+    names = set(bundle_files(ROOT, ROOT / "bundle"))
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bundle").rglob("*.py")}
     configs = {f"configs/{path.name}" for path in (ROOT / "configs").iterdir()}
     words = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bundle").rglob("*.md")}
     assert names == modules | configs | words | DESCRIPTIONS | {PICTURE, "models/model.pt"}
-    assert bundle_files(ROOT)[PICTURE] == (ROOT / PICTURE).read_bytes()
+    assert bundle_files(ROOT, ROOT / "bundle")[PICTURE] == (ROOT / PICTURE).read_bytes()
 
 
 def test_package_has_the_same_bytes_whatever_the_checkout(tmp_path):
@@ -68,7 +68,7 @@ def test_package_has_the_same_bytes_whatever_the_checkout(tmp_path):
     (other / "bundle" / "__pycache__" / "left.cpython-311.pyc").write_bytes(b"left")
     (other / "bundle" / ".hidden.py").write_bytes(b"")
     (other / "demo").mkdir()
-    assert zipped(bundle_files(other)) == zipped(bundle_files(ROOT))
+    assert zipped(bundle_files(other, other / "bundle")) == zipped(bundle_files(ROOT, ROOT / "bundle"))
 
 
 def test_other_weights_are_packed_and_those_that_do_not_fit_are_refused(tmp_path, capsys):

@@ -17,10 +17,9 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError
+from ..home import INFERENCE, ROOT
 from ..io import open_image
 from ..pictures import error_overlay, mask_overlay, write_panel
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     seed = str(arguments.seed)
     _step("bundle", "phantom", phantoms, "--seed", seed, *shape, "--density", "medium", "--overwrite")
     _step("bundle", "fuse", phantoms / "images", "--output", fused, "--overwrite")
-    inference = ["--config_file", ROOT / "configs" / "inference.json", "--bundle_root", ROOT]
+    inference = ["--config_file", INFERENCE, "--bundle_root", ROOT]
     folders = ["--dataset_dir", phantoms / "images", "--output_dir", segmented, "--overwrite", "True"]
     _step("monai.bundle", "run", *inference, *folders)
     _step("bundle", "evaluate", segmented, phantoms / "masks", "--output", table, "--overwrite")

@@ -33,6 +33,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..home import INFERENCE, WEIGHTS
 from ..io import OUTPUT_SUFFIXES, Image, image_name, open_image, write_image
 from ..io.ome_xml import TYPES
 from ..transforms.focus import DEFAULT, METHODS, along, fuse
@@ -148,12 +149,9 @@ def _likelihood(weights: Path | None) -> Callable[[np.ndarray], np.ndarray]:
     from monai.bundle import ConfigParser  # slow to import, and the other methods need no network
 
     from ..segmentation import SliceLikelihood
-    from .segment import CONFIG
 
-    if not CONFIG.exists():
-        raise InputError(CONFIG, "is missing", "run from the bundle's folder, or install it with pip install -e")
     config = ConfigParser()
-    config.read_config(CONFIG)
-    config["weights_file"] = weights or CONFIG.parents[1] / "models" / "model.pt"
+    config.read_config(INFERENCE)
+    config["weights_file"] = weights or WEIGHTS
     network, inferer, device = (config.get_parsed_content(name) for name in ("network", "inferer", "device"))
     return SliceLikelihood(network.eval(), inferer, device)

@@ -22,10 +22,9 @@ from pathlib import Path
 from monai.bundle import ConfigParser
 
 from ..errors import InputError
+from ..home import INFERENCE, PACKAGE, ROOT, WEIGHTS
 from ..networks import load_weights
 from ..packaging import bundle_files, model_files, write_archive
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,11 +62,11 @@ def package(form: str, weights: Path | None) -> dict[str, bytes]:
         weights: those to pack; the shipped ones if None. They must fit the network of configs/inference.json.
     """
     if form == "monai" and weights is None:
-        return bundle_files(ROOT)
+        return bundle_files(ROOT, PACKAGE)
     config = ConfigParser()
-    config.read_config(ROOT / "configs" / "inference.json")
-    network = load_weights(config.get_parsed_content("network_def"), weights or ROOT / "models" / "model.pt")
+    config.read_config(INFERENCE)
+    network = load_weights(config.get_parsed_content("network_def"), weights or WEIGHTS)
     if form == "monai":
-        return bundle_files(ROOT, network)
+        return bundle_files(ROOT, PACKAGE, network)
     metadata = json.loads((ROOT / "configs" / "metadata.json").read_text(encoding="utf-8"))
     return model_files(network, metadata, (ROOT / "LICENSE").read_bytes())

@@ -41,12 +41,12 @@ from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from ..errors import InputError, input_error
+from ..home import INFERENCE, ROOT, WEIGHTS
 from ..io import OUTPUT_SUFFIXES, MicroscopyReader
 from ..io.extras import library
 from .words import add_reading_arguments, listed, reading_options
 
 SCALES = (0.01, 16)  # beyond, it is a slip of the pen
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "inference.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,10 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser:
     """configs/inference.json with the command's words in their places."""
-    if not CONFIG.exists():
-        raise InputError(CONFIG, "is missing", "run from the bundle's folder, or install it with pip install -e")
     parser = ConfigParser()
-    parser.read_config(CONFIG)
+    parser.read_config(INFERENCE)
     low = parser["low"] if arguments.low is None else arguments.low
     high = parser["high"] if arguments.high is None else arguments.high
     if low > high:
@@ -125,8 +123,8 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     parser["inputs"] = paths
     parser["output_folder"] = arguments.output
     parser["reading#0#reader"] = MicroscopyReader(**reading_options(arguments))
-    parser["bundle_root"] = str(CONFIG.parents[1])
-    parser["weights_file"] = arguments.weights or CONFIG.parents[1] / "models" / "model.pt"
+    parser["bundle_root"] = str(ROOT)
+    parser["weights_file"] = arguments.weights or WEIGHTS
     parser["mode"] = arguments.mode if arguments.mode in ("stack", "both") else "fused"
     parser["surface"] = arguments.surface
     parser.update({"scale": arguments.scale, "low": low, "high": high, "overwrite": arguments.overwrite})

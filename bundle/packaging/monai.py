@@ -16,16 +16,18 @@ __all__ = ["bundle_files"]
 _SINGLE = ("LICENSE", "docs/README.md", "models/README.md", "README.md", "constraints.txt", "pyproject.toml")
 _PICTURE = "docs/worst_cases.png"  # of docs/README.md
 _SHIPPED = "models/model.pt"
-_FOLDERS = {"configs": {".json", ".yaml", ".conf"}, "bundle": {".py", ".md"}}
+_CONFIGS = {".json", ".yaml", ".conf"}
+_PACKAGE = {".py", ".md", ".json", ".html", ".css", ".js", ".typed"}
 
 
-def bundle_files(root: str | Path, network: nn.Module | None = None) -> dict[str, bytes]:
+def bundle_files(root: str | Path, package: str | Path, network: nn.Module | None = None) -> dict[str, bytes]:
     """Files of the bundle by their path within it: configs, weights, package, licence, descriptions.
 
     The archive's root is the bundle's root. Texts have the line ends of Unix wherever they were checked out.
 
     Args:
-        root: the bundle's folder.
+        root: the folder that holds the configs, weights and descriptions.
+        package: the folder of the Python package, in ``root`` or, installed, around it.
         network: whose weights are packed; the shipped ones, byte for byte, if None.
 
     Returns:
@@ -34,17 +36,22 @@ def bundle_files(root: str | Path, network: nn.Module | None = None) -> dict[str
     Raises:
         InputError: a file is missing or cannot be read.
     """
-    root = Path(root)
-    names = list(_SINGLE)
-    for folder, suffixes in _FOLDERS.items():
-        names += [
-            path.relative_to(root).as_posix()
-            for path in (root / folder).rglob("*")
-            if path.suffix in suffixes and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        ]
-    files = {name: _read(root / name).replace(b"\r\n", b"\n") for name in names}
+    root, package = Path(root), Path(package)
+    paths = {name: root / name for name in _SINGLE}
+    paths |= _found(root / "configs", _CONFIGS)
+    inside = {path for path in paths.values() if path.is_relative_to(package)}  # of an installed package
+    paths |= {name: path for name, path in _found(package, _PACKAGE).items() if path not in inside}
+    files = {name: _read(path).replace(b"\r\n", b"\n") for name, path in paths.items()}
     files[_PICTURE] = _read(root / _PICTURE)
     return {**files, _SHIPPED: _read(root / _SHIPPED) if network is None else _weights(network)}
+
+
+def _found(folder: Path, suffixes: set[str]) -> dict[str, Path]:
+    """Files of these suffixes by their path, which begins with the folder's name; nothing that is hidden."""
+    found = {path.relative_to(folder.parent): path for path in folder.rglob("*") if path.suffix in suffixes}
+    return {
+        name.as_posix(): path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)
+    }
 
 
 def _weights(network: nn.Module) -> bytes:
