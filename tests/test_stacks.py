@@ -384,7 +384,7 @@ def test_a_segmented_stack_is_there_to_build_on_until_it_is_left(segmenter, tmp_
     with one.segmented(path) as found:
         assert found.shape == (4, 30, 40)
         np.testing.assert_array_equal(found.image.plane(2), stack[2])
-        one.write_volume(found, "fused", (found.probability.plane(z) for z in range(4)), np.float32)
+        one.writer.volume(found, "fused", (found.probability.plane(z) for z in range(4)), np.float32)
         one.write(found)
     np.testing.assert_array_equal(
         open_image(tmp_path / "out" / "a_fused.tif").array(), open_image(tmp_path / "out" / "a_probability.tif").array()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,13 +11,14 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
-from ..io import remove_found, write_image
+from ..io import write_image
 from ..pictures import brightest_vessel, depth_picture, mask_overlay, rendering_picture, write_png, write_surface
 from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
+from ..volumes import StoredVolume
 from ..volumes.reconcile import reconcile
-from .remarks import remark_on_mask, vessel_share
-from .stacks import SegmentedStack, StackSegmenter, _known
+from .remarks import remark_on_mask
+from .stacks import SegmentedStack, StackSegmenter, known_steps
 
 __all__ = ["ReconcilingSegmenter"]
 
@@ -48,8 +49,7 @@ class ReconcilingSegmenter(StackSegmenter):
         super().__init__(*args, **kwargs)
         if surface not in (None, "stl", "ply"):
             raise ValueError(f"surface must be 'stl' or 'ply', got {surface!r}")
-        steps = _known(fusion, (FuseFocus, AdaptiveHistogramEqualization))
-        self.fuse, self.equalize = steps
+        self.fuse, self.equalize = known_steps(fusion, (FuseFocus, AdaptiveHistogramEqualization))
         self.surface = surface
 
     def write(self, stack: SegmentedStack) -> None:
@@ -58,8 +58,8 @@ class ReconcilingSegmenter(StackSegmenter):
         Raises:
             InputError: a file cannot be written.
         """
-        image, path = stack.image, stack.image.path
-        remove_found(self.output_dir, path, self.suffix)
+        image, path, writer = stack.image, stack.image.path, self.writer
+        writer.clear(stack)
         spacing = image.spacing if len(image.shape) == 3 else None  # of one slice, depth has no length
         fused, depth = fuse(image.planes, self.fuse.method)
         probability, mask = self._segment(fused, stack)
@@ -68,30 +68,23 @@ class ReconcilingSegmenter(StackSegmenter):
         )
         plane_spacing = image.spacing and image.spacing[-2:]
         for kind, array in (("fused", fused), ("depth", depth), ("mask_2d", flat)):
-            write_image(self._path(stack, kind), array, "YX", plane_spacing, affine=image.affine)
-        self.write_volume(stack, "probability", stack.probability.planes(), np.float32)
-        self.write_volume(stack, "disagreement", stack.disagreement.planes(), np.float32)
-        kept = type(stack.mask)(stack.mask.folder.parent / "reconciled", stack.shape, bool, stack.shape[1])
+            write_image(writer.path(stack, kind), array, "YX", plane_spacing, affine=image.affine)
+        writer.volume(stack, "probability", stack.probability.planes(), np.float32)
+        writer.volume(stack, "disagreement", stack.disagreement.planes(), np.float32)
+        kept = StoredVolume(stack.work / "reconciled", stack.shape, bool, stack.shape[1])
         for z, plane in enumerate(planes):
             kept.write(z, 0, plane)
-        write_png(self._path(stack, "overlay"), mask_overlay(fused, flat))
+        write_png(writer.path(stack, "overlay"), mask_overlay(fused, flat))
         grey, level = brightest_vessel(image.planes(), kept.planes())
-        write_png(self._path(stack, "colour"), depth_picture(grey, level, stack.shape[0], spacing))
-        write_png(self._path(stack, "rendering"), rendering_picture(kept.planes(), stack.shape, spacing))
+        write_png(writer.path(stack, "colour"), depth_picture(grey, level, stack.shape[0], spacing))
+        write_png(writer.path(stack, "rendering"), rendering_picture(kept.planes(), stack.shape, spacing))
         if self.surface:
-            file = self._path(stack, "surface").with_suffix(f".{self.surface}")
+            file = writer.path(stack, "surface").with_suffix(f".{self.surface}")
             count = write_surface(file, kept.planes(), spacing)
             logger.info("%s: %d triangles in %s, %s", path, count, "µm" if spacing else "voxels", file)
-        self.write_volume(stack, "mask", self._counted(kept.planes(), stack, fused), bool)
+        share = writer.mask(stack, kept.planes(), fused)
+        logger.info("%s: %s, 2D and 3D reconciled, %s", path, share, writer.path(stack, "mask"))
         remark_on_mask(path, flat)
-
-    def _counted(self, planes: Iterator[np.ndarray], stack: SegmentedStack, fused: np.ndarray) -> Iterator[np.ndarray]:
-        voxels = 0
-        for plane in planes:
-            voxels += int(np.count_nonzero(plane))
-            yield plane
-        share = vessel_share(voxels, stack.shape, fused)
-        logger.info("%s: %s, 2D and 3D reconciled, %s", stack.image.path, share, self._path(stack, "mask"))
 
     def _segment(self, fused: np.ndarray, stack: SegmentedStack) -> tuple[np.ndarray, np.ndarray]:
         """Probability and mask of the fused image, ``[Y, X]``."""
@@ -103,8 +96,6 @@ class ReconcilingSegmenter(StackSegmenter):
             meta={"spacing": spacing and spacing[-2:], "filename_or_obj": str(stack.image.path)},
         )
         with torch.inference_mode():
-            found = self.inferer(self.equalize(like)[None].to(self.device), self._compute)[0, :1].float().cpu()
-        mask = self.threshold(found)
-        for step in self.morphology:
-            mask = step(mask)
+            found = self.slices.of_image(self.equalize(like)[None])[0, :1].float().cpu()
+        mask = self.binarization.in_memory(found)
         return np.asarray(found[0]).T, np.asarray(mask[0]).T > 0

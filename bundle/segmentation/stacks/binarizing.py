@@ -1,0 +1,94 @@
+"""From the stored probability to a mask, by blocks: hysteresis, then morphology over the volume."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.transforms import Compose, Transform
+
+from ... import volumes
+from ...errors import InputError
+from ...io import Image
+from ...transforms import CloseGaps, HysteresisThreshold, RemoveFragments
+from ...transforms.binarization import TOLERANCE, ball
+from ...volumes import StoredVolume
+from .steps import known_steps
+
+__all__ = ["Binarization"]
+
+Stage = tuple[str, np.ndarray | float | None]  # its name, and what it takes: a ball, or a number of voxels
+
+
+class Binarization:
+    """The steps from a probability to a mask.
+
+    Args:
+        steps: :class:`bundle.transforms.HysteresisThreshold`, ``CloseGaps`` and ``RemoveFragments`` or their twins.
+
+    Raises:
+        ValueError: a step of another kind, or the first is no threshold.
+    """
+
+    def __init__(self, steps: Compose | Sequence[Transform]) -> None:
+        steps = steps.transforms if isinstance(steps, Compose) else steps
+        self.threshold, *self.morphology = known_steps(steps, (HysteresisThreshold, CloseGaps, RemoveFragments))
+        if not isinstance(self.threshold, HysteresisThreshold):
+            raise ValueError("the first step to a mask must be a HysteresisThreshold")
+
+    def stages(self, image: Image) -> list[Stage]:
+        """The steps as the image's spacing has them: balls, and numbers of voxels.
+
+        Raises:
+            InputError: a size is in micrometres, and the image has no spacing.
+        """
+        stages: list[Stage] = [("hysteresis", None)]
+        for step in self.morphology:
+            if not step.size:
+                continue
+            if step.unit == "micrometer" and image.spacing is None:
+                problem = "a size in micrometres was asked for, but the image has no pixel spacing"
+                raise InputError(image.path, problem, "give --spacing, or sizes in pixels")
+            spacing = image.spacing if step.unit == "micrometer" else (1.0,) * len(image.shape)
+            if isinstance(step, CloseGaps):
+                # made with x first, as of the array that the reader gives, since the last bit of its sums may decide
+                element = ball(step.size, spacing[::-1]).T
+                stages.append(("close", element.reshape((1,) * (3 - element.ndim) + element.shape)))
+            else:
+                stages.append(("remove", step.size / np.prod(spacing[::-1]) * (1 - TOLERANCE)))
+        return stages
+
+    def by_blocks(self, probability: StoredVolume, stages: list[Stage], work: Path) -> StoredVolume:
+        """The mask of a stored probability.
+
+        Args:
+            probability: the volume.
+            stages: of :meth:`stages`.
+            work: folder for the mask and what is made on the way.
+        """
+        start, stop = probability.bands[0]
+        mask = None
+        for number, (kind, value) in enumerate(stages):
+            out = StoredVolume(work / f"{number}-{kind}", probability.shape, bool, stop - start)
+            notes = work / "notes"
+            if kind == "hysteresis":
+                volumes.hysteresis(probability, self.threshold.low, self.threshold.high, out, notes)
+            elif kind == "close":
+                volumes.close_gaps(mask, value, out)
+            else:
+                volumes.remove_fragments(mask, value, out, notes)
+            shutil.rmtree(notes, ignore_errors=True)
+            if mask is not None:
+                shutil.rmtree(mask.folder, ignore_errors=True)
+            mask = out
+        return mask
+
+    def in_memory(self, probability: torch.Tensor) -> torch.Tensor:
+        """The mask of an image ``[1, X, Y]``."""
+        mask = self.threshold(probability)
+        for step in self.morphology:
+            mask = step(mask)
+        return mask

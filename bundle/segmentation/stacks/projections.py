@@ -1,0 +1,55 @@
+"""Maximum projections of a volume that is read by rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ...volumes import band_rows
+from ..inferers import middle_of
+
+__all__ = ["PICTURE_SIDE", "middle_projection", "picture_projection"]
+
+# pixels of a side of a picture: a page of 60,000 is shown by the maxima of squares
+PICTURE_SIDE = 8192
+
+VolumeRows = Callable[[int, int, int], np.ndarray]  # (z, start, stop) -> rows [stop - start, X]
+
+
+def middle_projection(read: VolumeRows, shape: tuple[int, int, int]) -> np.ndarray:
+    """The projection of a volume's middle, ``[Y, X]``, in which the widths of vessels are measured.
+
+    Args:
+        read: gives rows of a slice.
+        shape: Z, Y, X of the volume.
+    """
+    (top, bottom), (left, right) = (middle_of(side) for side in shape[1:])
+    projection = read(0, top, bottom)[:, left:right].copy()
+    for z in range(1, shape[0]):
+        np.maximum(projection, read(z, top, bottom)[:, left:right], out=projection)
+    return projection
+
+
+def picture_projection(read: VolumeRows, shape: tuple[int, int, int]) -> np.ndarray:
+    """The projection of a volume, ``[Y, X]``, by the maxima of squares where it is too wide for a picture.
+
+    Args:
+        read: gives rows of a slice.
+        shape: Z, Y, X of the volume.
+    """
+    depth, height, width = shape
+    square = math.ceil(max(height, width) / PICTURE_SIDE)
+    step = height if square == 1 and height <= band_rows(width) else max(square, band_rows(width) // square * square)
+    bands = []
+    for start in range(0, height, step):
+        band = None
+        for z in range(depth):
+            rows = read(z, start, min(start + step, height))
+            if square > 1:
+                rows = np.maximum.reduceat(rows, np.arange(0, len(rows), square), axis=0)
+                rows = np.maximum.reduceat(rows, np.arange(0, width, square), axis=1)
+            band = rows.copy() if band is None else np.maximum(band, rows, out=band)
+        bands.append(band)
+    return np.concatenate(bands)

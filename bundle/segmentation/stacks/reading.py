@@ -1,0 +1,93 @@
+"""Reading a stack by blocks of rows, and enhancing the contrast of its slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from ...errors import InputError
+from ...io import Image
+from ...transforms import LinearContrast
+from ...transforms.contrast import stretch
+from ...volumes import band_rows
+
+__all__ = ["EnhancedSlices", "GreyBlocks"]
+
+Limits = tuple[float, float, float | None]  # of the contrast
+SliceRows = Callable[[int, int], np.ndarray]  # (start, stop) -> rows [stop - start, X] of one slice
+
+
+class GreyBlocks:
+    """An image's grey values as float32 would hold them, by blocks; those of 16 bits or less as they are.
+
+    Args:
+        image: the input; an image that is no stack counts as one of one slice.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.image, self.path = image, image.path
+        self.shape = (len(image), *image.shape[-2:])
+        height = band_rows(self.shape[2])
+        self.bands = [(start, min(start + height, self.shape[1])) for start in range(0, self.shape[1], height)]
+        self._narrow = image.dtype.kind in "bui" and image.dtype.itemsize <= 2
+
+    def native(self, z: int, start: int, stop: int) -> np.ndarray:
+        """Rows in the file's type."""
+        if (start, stop) == (0, self.shape[1]):
+            return self.image.plane(z)
+        return self.image.rows(z, start, stop)
+
+    def rows(self, z: int, start: int, stop: int) -> np.ndarray:
+        """Rows in a type whose values float32 holds.
+
+        Raises:
+            InputError: a value is too large for it.
+        """
+        rows = self.native(z, start, stop)
+        if self._narrow:
+            return rows
+        with np.errstate(over="ignore"):
+            rows = rows.astype(np.float32)
+        if not np.isfinite(rows).all():
+            raise InputError(self.path, "holds values beyond float32", "scale them down")
+        return rows
+
+    def blocks(self, slices: Iterable[int]) -> Iterator[np.ndarray]:
+        """All blocks of the slices."""
+        return (self.rows(z, start, stop) for z in slices for start, stop in self.bands)
+
+
+class EnhancedSlices:
+    """The slices of a stack with their contrast stretched, as the transform does it to the stack in memory.
+
+    Args:
+        grey: the stack. It is read once through here if its limits are those of the whole volume.
+        contrast: says where the limits are, and of what.
+    """
+
+    def __init__(self, grey: GreyBlocks, contrast: LinearContrast) -> None:
+        self.grey, self.contrast = grey, contrast
+        self._of_volume = self._limits(range(grey.shape[0])) if contrast.per == "volume" else None
+
+    def each(self, slices: Iterable[int], keep: bool = True) -> Iterator[tuple[int, SliceRows]]:
+        """For each slice its number, and what gives its enhanced rows.
+
+        Args:
+            slices: their numbers.
+            keep: read and enhance a slice of one block at once, and hold it as long as what gives its rows.
+        """
+        grey = self.grey
+        for z in slices:
+            if len(grey.bands) == 1 and keep:
+                plane = grey.rows(z, 0, grey.shape[1])
+                limits = self._of_volume or self.contrast.limits([lambda plane=plane: [plane]], plane.shape)
+                enhanced = stretch(plane, *limits)
+                yield z, lambda start, stop, enhanced=enhanced: enhanced[start:stop]
+            else:
+                limits = self._of_volume or self._limits([z])
+                yield z, lambda start, stop, z=z, limits=limits: stretch(grey.rows(z, start, stop), *limits)
+
+    def _limits(self, slices: Iterable[int]) -> Limits:
+        grey = self.grey
+        return self.contrast.limits([lambda z=z: grey.blocks([z]) for z in slices], grey.shape[1:])

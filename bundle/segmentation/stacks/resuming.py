@@ -1,0 +1,87 @@
+"""Taking up what an earlier run of the same input left behind.
+
+What is computed of a stack lies by blocks in a hidden folder beside the outputs. A killed run leaves it there, and the
+next run goes on with it, if the input, the network and all else that the probability depends on are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import nn
+
+from ...errors import InputError
+from ...io import atomic
+from ...io.lock import alone
+
+__all__ = ["fingerprint_of_input", "fingerprint_of_network", "work_folder"]
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def work_folder(folder: Path, source: Path, settings: Callable[[], dict]) -> Iterator[Path]:
+    """Hold the folder of a stack's blocks alone, with an earlier run's blocks if they would come out the same.
+
+    It is gone after a ``with`` that ends well. After another one it stays for the next run, unless the input is at
+    fault.
+
+    Args:
+        folder: where the blocks lie.
+        source: the input, for messages.
+        settings: gives all that the probability depends on, as JSON gives it back; called when the folder is held.
+
+    Raises:
+        InputError: another process holds the folder.
+    """
+    with alone(folder.with_suffix(".lock"), source):
+        _take_up(folder, source, settings())
+        try:
+            yield folder
+        except InputError as error:
+            if error.path is None or Path(error.path) == source:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_up(folder: Path, source: Path, settings: dict) -> None:
+    """Keep blocks of the same settings; drop others, and say which settings changed."""
+    note = folder / "settings.json"
+    try:
+        before = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if before == settings:
+        return
+    if isinstance(before, dict):
+        other = [name for name in settings if before.get(name) != settings[name]]
+        logger.info("%s: begins anew, since %s changed", source, " and ".join(other))
+    shutil.rmtree(folder, ignore_errors=True)
+    with atomic(note) as partial:
+        partial.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
+
+def fingerprint_of_input(path: Path) -> list:
+    """Whether a file, or a folder that is one image, is the same as before: its place, its size and when it changed."""
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+    about = [file.stat() for file in files]
+    return [str(path.resolve()), sum(s.st_size for s in about), max(s.st_mtime_ns for s in about)]
+
+
+def fingerprint_of_network(network: nn.Module) -> str:
+    """Whether a network gives the same as before: its weights, and what it does with them."""
+    digest = hashlib.sha256(repr(network).encode())
+    plain = {name: value for name, value in vars(network).items() if isinstance(value, (bool, int, float, str))}
+    digest.update(repr(sorted(plain.items())).encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""The 2D network over the slices of a stack: what it says of each goes to the disk while it sees the next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from ...io import image_name
+from ...transforms import LinearContrast
+from ...volumes import StoredVolume, ahead, behind
+from ..inferers import WholeOrWindowsInferer
+from .projections import middle_projection
+from .reading import EnhancedSlices, GreyBlocks
+
+__all__ = ["SliceNetwork"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SliceNetwork:
+    """The network, and how it sees a slice.
+
+    Args:
+        network: gives ``[B, 2, X, Y]``, a probability and a disagreement, of ``[B, 1, X, Y]``.
+        inferer: how a slice is segmented.
+        contrast: how a slice is enhanced before.
+        device: where the network computes.
+        amp: compute in half precision where that is safe.
+    """
+
+    network: nn.Module
+    inferer: WholeOrWindowsInferer
+    contrast: LinearContrast
+    device: torch.device
+    amp: bool
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        """What the network gives of a batch on its device."""
+        with torch.autocast(self.device.type, enabled=self.amp):
+            return self.network(batch)
+
+    def of_image(self, image: torch.Tensor) -> torch.Tensor:
+        """What the network gives ``[1, 2, X, Y]`` of an enhanced image ``[1, 1, X, Y]``, through the inferer."""
+        return self.inferer(image.to(self.device), self)
+
+    @torch.inference_mode()
+    def go_over(self, grey: GreyBlocks, probability: StoredVolume, disagreement: StoredVolume) -> None:
+        """Compute the slices that are missing.
+
+        Args:
+            grey: the stack.
+            probability: of its shape; what is not there yet is written.
+            disagreement: the same.
+
+        Raises:
+            InputError: a slice cannot be read, or no room is left.
+        """
+        depth, height, width = grey.shape
+        # the probability of a block is written after its disagreement, and stands for both
+        missing = [z for z in range(depth) if not all(probability.has(z, start) for start, _ in probability.bands)]
+        if not missing:
+            return
+        done = depth - len(missing)
+        if done:
+            logger.info("%s: goes on with slice %d, %d of %d are there", grey.path, missing[0] + 1, done, depth)
+        slices = EnhancedSlices(grey, self.contrast)
+        scale = self._fit(slices) if self.inferer.scale == "auto" else self.inferer.scale
+        name = image_name(grey.path)
+        bar = tqdm(desc=name, total=depth, initial=done, unit="slice", ncols=100, leave=False, disable=None)
+        with bar, behind() as call:
+            for z, read in ahead(slices.each(missing)):
+
+                def rows(start: int, stop: int, read=read) -> torch.Tensor:
+                    return _tensor(read(start, stop)).to(self.device)
+
+                parts = self.inferer.rows(rows, (width, height), self, scale)
+                for start, block in _banded(parts, probability.bands):
+                    call(disagreement.write, z, start, block[1])
+                    call(probability.write, z, start, block[0])
+                bar.update()
+
+    def _fit(self, slices: EnhancedSlices) -> float:
+        """The scale that the projection of the enhanced slices asks for."""
+        shape = slices.grey.shape
+        reads = dict(slices.each(range(shape[0]), keep=False))
+        shown = middle_projection(lambda z, start, stop: reads[z](start, stop), shape)
+        return self.inferer.fit(_tensor(shown).to(self.device), self)
+
+
+def _tensor(rows: np.ndarray) -> torch.Tensor:
+    """``[Y, X]`` as ``[1, 1, X, Y]``, as MONAI's readers have it."""
+    return torch.as_tensor(rows.T)[None, None]
+
+
+def _banded(parts: Iterable[torch.Tensor], bands: list[tuple[int, int]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut what comes in parts ``[1, K, X, n]`` to bands ``[K, rows, X]``."""
+    held: list[np.ndarray] = []
+    waiting = iter(bands)
+    start, stop = next(waiting)
+    for part in parts:
+        held.append(part[0].float().cpu().numpy().transpose(0, 2, 1))
+        while start is not None and sum(block.shape[1] for block in held) >= stop - start:
+            rows = held[0] if len(held) == 1 else np.concatenate(held, 1)
+            yield start, rows[:, : stop - start]
+            held = [rows[:, stop - start :]]
+            start, stop = next(waiting, (None, None))

@@ -1,0 +1,115 @@
+"""Writing what was found in a stack, plane by plane, each file complete or not there at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+from ...io import Layout, atomic, output_path, remove_found, write_image_planes
+from ...io.atomic import atomic_folder
+from ...pictures import mask_overlay, write_png
+from ..remarks import remark_on_mask, vessel_share
+from .projections import middle_projection, picture_projection
+from .reading import GreyBlocks
+from .stack import SegmentedStack
+
+__all__ = ["StackWriter"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StackWriter:
+    """Where outputs of stacks go, and in which format.
+
+    Args:
+        output_dir: folder to write to.
+        suffix: of the images, which says their format.
+    """
+
+    output_dir: Path
+    suffix: str
+
+    def path(self, stack: SegmentedStack, kind: str) -> Path:
+        """The file of an output; ``kind`` is a key of :data:`bundle.io.KINDS`."""
+        return output_path(self.output_dir, stack.image.path, kind, self.suffix)
+
+    def clear(self, stack: SegmentedStack) -> None:
+        """Remove what an earlier run wrote of this input."""
+        remove_found(self.output_dir, stack.image.path, self.suffix)
+
+    def all_of(self, stack: SegmentedStack) -> None:
+        """Write probability, disagreement, overlay, and last the mask.
+
+        Raises:
+            InputError: a file cannot be written.
+        """
+        self.clear(stack)
+        with ThreadPoolExecutor(2) as pool:
+            written = [
+                pool.submit(self.volume, stack, kind, volume.planes(), np.float32)
+                for kind, volume in (("probability", stack.probability), ("disagreement", stack.disagreement))
+            ]
+            grey = picture_projection(GreyBlocks(stack.image).native, stack.shape).astype(np.float32)
+            found = picture_projection(stack.mask.rows, stack.shape)
+            write_png(self.path(stack, "overlay"), mask_overlay(grey, found))
+            for future in written:
+                future.result()
+        share = self.mask(stack, stack.mask.planes(), grey)
+        source = stack.image.path
+        remark_on_mask(source, middle_projection(stack.mask.rows, stack.shape))
+        logger.info("%s: %s, %s", source, share, self.path(stack, "mask"))
+
+    def mask(self, stack: SegmentedStack, planes: Iterable[np.ndarray], grey: np.ndarray) -> str:
+        """Write the mask.
+
+        Args:
+            stack: what it is the mask of.
+            planes: bool ``[Y, X]``, one after the other.
+            grey: a projection of the stack, in which margins are seen.
+
+        Returns:
+            How much of the stack is vessel, in words.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        voxels = 0
+
+        def counted() -> Iterator[np.ndarray]:
+            nonlocal voxels
+            for plane in planes:
+                voxels += int(np.count_nonzero(plane))
+                yield plane
+
+        self.volume(stack, "mask", counted(), bool)
+        return vessel_share(voxels, stack.shape, grey)
+
+    def volume(self, stack: SegmentedStack, kind: str, planes: Iterable[np.ndarray], dtype: np.dtype | type) -> None:
+        """Write an output of the stack's shape, spacing and axes, plane by plane.
+
+        It is made in the stack's folder, so that a killed run leaves nothing elsewhere.
+
+        Args:
+            stack: what it is an output of.
+            kind: a key of :data:`bundle.io.KINDS`.
+            planes: 2D arrays ``[Y, X]``.
+            dtype: of every plane; bool is written as 0 and 255.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        image, final = stack.image, self.path(stack, kind)
+        made = stack.work / f"{kind}{self.suffix}"
+        try:
+            write_image_planes(made, planes, Layout(image.shape, dtype, image.axes, image.spacing, affine=image.affine))
+        except InputError as error:
+            raise InputError(final, error.problem, error.remedy) from error if error.path == str(made) else None
+        with (atomic_folder if made.is_dir() else atomic)(final) as partial:
+            made.replace(partial)
