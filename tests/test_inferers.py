@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
+from bundle.errors import InputError
 from bundle.metrics import score
 from bundle.networks import DBAC
 from bundle.segmentation import SliceLikelihood, WholeOrWindowsInferer
@@ -202,3 +203,13 @@ def test_a_mosaic_s_margin_is_empty_and_its_tissue_is_not():
     image[..., 200:] = torch.rand(1, 1, 200, 100, generator=torch.Generator().manual_seed(0))
     output = WholeOrWindowsInferer(window=64, overlap=0.5, whole_pixels=0)(image, torch.ones_like)
     assert not output[..., :136].any() and (output[..., 200:] > 0.99).all()
+
+
+@pytest.mark.parametrize("whole_pixels", [10**6, 100])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_taken_for_background(value, whole_pixels):
+    inferer = WholeOrWindowsInferer(window=32, whole_pixels=whole_pixels)
+    image = torch.rand(1, 1, 40, 50)
+    image[..., 39, 49] = 2
+    with pytest.raises(InputError, match="not a number"):
+        inferer(image, lambda part: torch.where(part > 1, value, part))

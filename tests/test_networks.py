@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from bundle.errors import InputError
 from bundle.networks import (
     DBAC,
     DDMAC,
@@ -25,6 +26,7 @@ from bundle.networks import (
     UNet,
     UNetPlusPlus,
     count_parameters,
+    load_weights,
 )
 from bundle.networks.blocks import Head, pad_to_multiple, upsample
 from bundle.training import CascadeLoss
@@ -560,3 +562,43 @@ def test_weights_stored_in_half_precision_are_widened(make: Callable[..., nn.Mod
         assert value.dtype == (torch.int64 if name.endswith("num_batches_tracked") else torch.float32)
         assert torch.equal(value, stored[name].to(value.dtype))
     torch.testing.assert_close(widened(image(1, 1, 12, 12)), network(image(1, 1, 12, 12)), atol=5e-3, rtol=0)
+
+
+STATE = CascadeEnsemble(channels=TINY).state_dict()
+WEIGHT = next(iter(STATE))
+VARIANCE = next(name for name in STATE if name.endswith("running_var"))
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "said"),
+    [
+        ({"model": {**STATE, WEIGHT: STATE[WEIGHT] * math.nan}}, "not a number"),
+        ({"model": {**STATE, WEIGHT: STATE[WEIGHT] * math.inf}}, "infinite"),
+        ({"model": {**STATE, WEIGHT: STATE[WEIGHT].double() + 1e200}}, "beyond single precision"),
+        ({"model": {**STATE, WEIGHT: (10 * STATE[WEIGHT]).to(torch.int32)}}, "no floating-point numbers"),
+        ({"model": {**STATE, WEIGHT: STATE[WEIGHT].to(torch.complex64)}}, "no floating-point numbers"),
+        ({"model": {**STATE, WEIGHT: STATE[WEIGHT].to_sparse()}}, "no floating-point numbers"),
+        ({"model": {**STATE, VARIANCE: STATE[VARIANCE] - 10}}, "negative variances"),
+        ({"model": {**STATE, WEIGHT: STATE[WEIGHT][:1]}}, f"another size for {WEIGHT}"),
+        ({"model": {**STATE, WEIGHT: STATE[WEIGHT].tolist()}}, f"another size for {WEIGHT}"),
+        ({"model": list(STATE.values())}, "it is list"),
+        ({"model": STATE, "scales": {"dbac_scale": "two"}}, "no numbers"),
+        ({"model": STATE, "scales": {"dbac_scale": None}}, "no numbers"),
+        ({"model": STATE, "scales": {"dbac_scale": math.nan}}, "no numbers"),
+        ({"model": STATE, "scales": "text"}, "no numbers"),
+        ({"model": STATE, "scales": {"dbac_scale": 1.0}}, "was trained with dbac_scale 1, not 2"),
+    ],
+)
+def test_weights_that_no_training_ends_with_are_refused_in_words_that_are_true(checkpoint, said, tmp_path: Path):
+    """Into a network they would go without a word, and every image would come out without vessels."""
+    torch.save(checkpoint, tmp_path / "model.pt")
+    with pytest.raises(InputError) as refused:
+        load_weights(CascadeEnsemble(channels=TINY), tmp_path / "model.pt")
+    assert said in refused.value.problem
+    assert refused.value.path == str(tmp_path / "model.pt") and refused.value.remedy
+
+
+@pytest.mark.parametrize("scales", [{}, {"scales": None}, {"scales": {"dbac_scale": 2}}])
+def test_weights_that_note_no_scale_or_the_right_one_are_taken(scales, tmp_path: Path):
+    torch.save({"model": STATE, **scales}, tmp_path / "model.pt")
+    load_weights(CascadeEnsemble(channels=TINY), tmp_path / "model.pt")

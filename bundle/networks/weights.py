@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from ..errors import InputError
 from .cascades import DBAC, DDMAC
 
 __all__ = ["fit_weights", "load_weights", "read_weights", "scales_of"]
+
+_ANOTHER = "give another file, or train again"
 
 
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
@@ -25,8 +28,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         The network.
 
     Raises:
-        InputError: the file is missing, is no such file, or belongs to a network of other size, or of cascades that
-            see the image at another scale.
+        InputError: the file is missing, is no such file, holds values that are no numbers, or belongs to a network of
+            other size, or of cascades that see the image at another scale.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,12 +45,24 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     remedy = "give weights of this network, or the network's own channels, norm and dbac_norm in the config"
     fit_weights(network, state, path, remedy)
     own = scales_of(network)
-    for name, scale in checkpoint.get("scales", {}).items():
+    for name, scale in _noted_scales(checkpoint, path).items():
         if own.get(name, scale) != scale:
             raise InputError(
                 path, f"was trained with {name} {scale:g}, not {own[name]:g}", f"set network_def#{name} to {scale:g}"
             )
     return network
+
+
+def _noted_scales(checkpoint: dict, path: Path) -> dict[str, float]:
+    """The scales that a training noted beside its weights; none where it noted none."""
+    scales = checkpoint.get("scales") if "model" in checkpoint else None
+    if scales is None:
+        return {}
+    if not isinstance(scales, dict) or not all(
+        isinstance(scale, int | float) and 0 < scale < math.inf for scale in scales.values()
+    ):
+        raise InputError(path, f"notes as its scales {scales!r:.60}, which are no numbers", _ANOTHER)
+    return scales
 
 
 def scales_of(network: nn.Module) -> dict[str, float]:
@@ -68,7 +83,7 @@ def read_weights(path: str | Path) -> dict:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no pickle may read as any command and fail in any way
-        raise InputError(path, "is not a file of weights, or is damaged", "give another, or train again") from error
+        raise InputError(path, "is not a file of weights, or is damaged", _ANOTHER) from error
     if not isinstance(checkpoint, dict):
         raise InputError(path, "holds no dictionary of weights", "save the network's state_dict")
     return checkpoint
@@ -84,28 +99,48 @@ def fit_weights(network: nn.Module, state: dict, path: str | Path, remedy: str) 
         remedy: what the user can do if it is of another network.
 
     Raises:
-        InputError: it is of another network.
+        InputError: it is of another network, or holds values that no training ends with: NaN, infinities, integers
+            where numbers with fractions belong.
     """
+    problem = _differing(network, state)
+    if problem:
+        raise InputError(path, f"does not fit {type(network).__name__} ({problem})", remedy)
+    problem = _impossible(network, state)
+    if problem:
+        raise InputError(path, problem, _ANOTHER)
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        problem = _differing(network, state) or str(error).strip().splitlines()[-1].strip()
+        problem = str(error).strip().splitlines()[-1].strip()
         raise InputError(path, f"does not fit {type(network).__name__} ({problem})", remedy) from error
 
 
 def _differing(network: nn.Module, state: dict) -> str:
     """In a few words, in what a state dictionary is another network's; nothing if that is not what is wrong."""
-    if not isinstance(state, dict):
-        return ""
     own = network.state_dict()
+    if not isinstance(state, dict):
+        return f"it is {type(state).__name__}, not a dictionary of weights"
     both = [name for name in own if name in state]
     kinds = {
         "lacks": [name for name in own if name not in state],
         "has no place for": [name for name in state if name not in own],
         "has another size for": [name for name in both if own[name].shape != getattr(state[name], "shape", None)],
     }
-    return ", ".join(
-        f"{kind} {names[0]}" + f" and {len(names) - 1} more" * (len(names) > 1)
-        for kind, names in kinds.items()
-        if names
-    )
+    return ", ".join(f"{kind} {_first(names)}" for kind, names in kinds.items() if names)
+
+
+def _impossible(network: nn.Module, state: dict) -> str:
+    """What is wrong with the values of a state dictionary of this network's names and sizes, in a few words."""
+    fractions = [name for name, tensor in network.state_dict().items() if tensor.is_floating_point()]
+    # integers, complex or quantised numbers would be cast without a word
+    if other := [name for name in fractions if not state[name].is_floating_point() or state[name].is_sparse]:
+        return f"holds no floating-point numbers in {_first(other)}"
+    if other := [name for name in fractions if not state[name].float().isfinite().all()]:
+        return f"holds values that are not a number (NaN), infinite or beyond single precision in {_first(other)}"
+    if other := [name for name in fractions if name.endswith("running_var") and (state[name] < 0).any()]:
+        return f"holds negative variances in {_first(other)}"
+    return ""
+
+
+def _first(names: list) -> str:
+    return f"{names[0]}" + f" and {len(names) - 1} more" * (len(names) > 1)

@@ -13,6 +13,7 @@ from monai.data.utils import compute_importance_map
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 
+from ..errors import InputError
 from ..transforms.margins import empty_margin, mirrored
 from .scales import fitting_scale
 
@@ -183,6 +184,9 @@ def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) 
 
     The copy's strides say ``channels_last``: ``contiguous`` leaves those of one channel as they are, by which others
     compute.
+
+    Raises:
+        InputError: it finds no numbers.
     """
     image = image.clone(memory_format=torch.channels_last)
     margins = {}
@@ -196,6 +200,10 @@ def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) 
                 filled = mirrored(plane.float().cpu().numpy(), margin)
                 plane.copy_(torch.from_numpy(filled))
     output = network(image)
+    if not output.isfinite().all():  # which every threshold takes for background
+        raise InputError(
+            None, "what the network finds is not a number (NaN or infinite)", "give other weights, or train more slowly"
+        )
     if margins:
         output = output.clone()  # which may be a view of the network's own
     for index, margin in margins.items():
