@@ -36,7 +36,6 @@ import math
 import sys
 from pathlib import Path
 
-import torch
 from monai.bundle import ConfigParser
 from tqdm import tqdm
 
@@ -44,6 +43,7 @@ from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, WEIGHTS
 from ..io import OUTPUT_SUFFIXES, MicroscopyReader
 from ..io.extras import library
+from ..runner import usable_device
 from .words import add_reading_arguments, listed, reading_options
 
 SCALES = (0.01, 16)  # beyond, it is a slip of the pen
@@ -132,17 +132,8 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     if arguments.contrast is not None:
         parser["contrast"] = arguments.contrast
     if arguments.device is not None:
-        parser["device"] = _device(arguments.device)
+        parser["device"] = usable_device(arguments.device)
     return parser
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(None, f"no device {name!r} here", "choose cpu, or leave --device out") from error
-    return device
 
 
 class _BesideTheBar(logging.Handler):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
 from ..io import expand, list_images
+from ..io.spacing import is_possible
 
 READING = ("channel", "time", "scene", "axes", "spacing")
 
@@ -20,8 +22,23 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scene", help="number from 0, or name")
     parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
     parser.add_argument(
-        "--spacing", type=float, nargs=3, metavar=("Z", "Y", "X"), help="micrometres per voxel, instead of the file's"
+        "--spacing", type=length, nargs=3, metavar=("Z", "Y", "X"), help="micrometres per voxel, instead of the file's"
     )
+
+
+def length(text: str) -> float:
+    """Micrometres per pixel.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number, or no possible length.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not is_possible(value):
+        raise argparse.ArgumentTypeError(f"{text} is no possible length of a pixel, 0.00001 to 10000 µm")
+    return value
 
 
 def reading_options(arguments: argparse.Namespace) -> dict:

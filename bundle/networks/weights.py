@@ -34,7 +34,9 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     path = Path(path)
     if not path.is_file():
         raise InputError(
-            path, "no such file of weights", "name a checkpoint of a training, or the shipped ones in models/"
+            path,
+            "no such file of weights",
+            "name a checkpoint of a training; for the shipped ones from another folder say --bundle_root FOLDER",
         )
     checkpoint = read_weights(path)
     state = checkpoint.get("model", checkpoint)

@@ -1,6 +1,8 @@
-"""What joins the configs to MONAI's runner: words as they were typed, and one line for a bad input."""
+"""What joins the configs to MONAI's runner: words as they were typed, slips of them, and one line for a bad input."""
 
 from .arguments import as_typed, one_of
 from .failures import show_input_errors
+from .settings import check_settings, usable_device
+from .words import check_words
 
-__all__ = ["as_typed", "one_of", "show_input_errors"]
+__all__ = ["as_typed", "check_settings", "check_words", "one_of", "show_input_errors", "usable_device"]
