@@ -1,18 +1,24 @@
-"""Synthetic confocal stacks of vascular networks, with exact truth."""
+"""Synthetic stacks of vascular networks under many microscopes, with exact truth."""
 
 from ..graphs import VascularGraph
 from .curves import curve_vessels, part_vessels, vary_radius
+from .families import FAMILIES, Family, Range
 from .flow import conserved_flow, murray_radius
+from .making import make_phantom
 from .microscope import Microscope, depth_of_focus, detect, digitize, expose
 from .network import grow_network
-from .phantom import LENGTH_DENSITIES, STAININGS, Phantom, make_phantom
-from .rendering import TubeField, add_blobs, emit, stain_vessels, tube_field
+from .phantom import Phantom
+from .plain import LENGTH_DENSITIES, STAININGS
+from .rendering import TubeField, add_blobs, emit, slabs, stain_vessels, tube_field, tubes_between
 
 __all__ = [
+    "FAMILIES",
     "LENGTH_DENSITIES",
     "STAININGS",
+    "Family",
     "Microscope",
     "Phantom",
+    "Range",
     "TubeField",
     "VascularGraph",
     "add_blobs",
@@ -27,7 +33,9 @@ __all__ = [
     "make_phantom",
     "murray_radius",
     "part_vessels",
+    "slabs",
     "stain_vessels",
     "tube_field",
+    "tubes_between",
     "vary_radius",
 ]

@@ -30,7 +30,11 @@ class TubeField:
 
 
 def tube_field(
-    graph: VascularGraph, shape: tuple[int, int, int], spacing: tuple[float, float, float], reach: float = 0.0
+    graph: VascularGraph,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    reach: float = 0.0,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> TubeField:
     """Distance of every voxel near a vessel to that vessel's wall.
 
@@ -40,8 +44,9 @@ def tube_field(
     Args:
         graph: the network.
         shape: voxels along z, y and x.
-        spacing: µm between voxels along z, y and x; the centre of the first is (0, 0, 0).
+        spacing: µm between voxels along z, y and x.
         reach: distance from the walls in µm up to which the field is computed.
+        origin: the centre of the first voxel in µm.
 
     Returns:
         The field.
@@ -50,7 +55,7 @@ def tube_field(
     segment = np.full(shape, -1, dtype=np.int32)
     step = np.asarray(spacing, dtype=float)
     axes = [np.arange(n) * s for n, s in zip(shape, step, strict=True)]
-    starts, ends, start_radii, end_radii = _segments(graph)
+    starts, ends, start_radii, end_radii = _segments(graph, origin)
     wide = np.maximum(start_radii, end_radii)[:, None] + reach
     low = np.maximum(np.ceil((np.minimum(starts, ends) - wide) / step), 0).astype(int)
     high = np.minimum(np.floor((np.maximum(starts, ends) + wide) / step) + 1, shape).astype(int)
@@ -69,11 +74,106 @@ def tube_field(
     return TubeField(distance, segment)
 
 
-def _segments(graph: VascularGraph) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Ends `[S, 3]` and radii `[S]` of all centre lines' segments, vessel after vessel."""
+def slabs(count: int, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the slab of each slice begins and ends: half a step above its plane and half a step below.
+
+    Args:
+        count: slices; the plane of the first lies at 0.
+        step: µm between planes.
+
+    Returns:
+        The slabs' upper and lower ends in µm, `[Z, 1, 1]` each.
+    """
+    planes = np.arange(count)[:, None, None] * step
+    return planes - step / 2, planes + step / 2
+
+
+def tubes_between(
+    graph: VascularGraph,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    top: np.ndarray,
+    bottom: np.ndarray,
+    origin: tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
+    """Where a vessel is met on the way along z from one depth to another.
+
+    It is exact: along z the distance to a segment's wall (see :func:`tube_field`) is convex before the segment, beside
+    it and behind it, and its minimum in each of the three parts has a closed form.
+
+    Args:
+        graph: the network.
+        shape: slices, and pixels along y and x.
+        spacing: µm between slices, and between pixels along y and x.
+        top: where the way begins in µm, of any shape that broadcasts to `[Z, Y, X]`.
+        bottom: where it ends; above the beginning means that there is no way, and no vessel.
+        origin: y and x of the first pixel's centre in µm.
+
+    Returns:
+        Whether a vessel is met, `[Z, Y, X]`, bool.
+    """
+    met = np.zeros(shape, dtype=bool)
+    top, bottom = np.broadcast_to(top, shape), np.broadcast_to(bottom, shape)
+    first, last = top.min(axis=(1, 2)), bottom.max(axis=(1, 2))
+    step = np.asarray(spacing[1:], dtype=float)
+    rows, columns = (np.arange(n) * s for n, s in zip(shape[1:], step, strict=True))
+    starts, ends, start_radii, end_radii = _segments(graph, (0.0, *origin))
+    wide = np.maximum(start_radii, end_radii)[:, None]
+    near, far = np.minimum(starts, ends) - wide, np.maximum(starts, ends) + wide
+    low = np.maximum(np.ceil(near[:, 1:] / step), 0).astype(int)
+    high = np.minimum(np.floor(far[:, 1:] / step) + 1, shape[1:]).astype(int)
+    for s in np.flatnonzero((low < high).all(axis=1)):
+        planes = np.flatnonzero((first <= far[s, 0]) & (last >= near[s, 0]))
+        if not len(planes):
+            continue
+        box = slice(planes[0], planes[-1] + 1), slice(low[s, 0], high[s, 0]), slice(low[s, 1], high[s, 1])
+        y, x = rows[box[1]][:, None] - starts[s, 1], columns[box[2]] - starts[s, 2]
+        way = top[box] - starts[s, 0], bottom[box] - starts[s, 0]
+        met[box] |= _least_distance(y, x, way, ends[s] - starts[s], start_radii[s], end_radii[s]) <= 0
+    return met
+
+
+def _least_distance(
+    y: np.ndarray,
+    x: np.ndarray,
+    way: tuple[np.ndarray, np.ndarray],
+    chord: np.ndarray,
+    start_radius: float,
+    end_radius: float,
+) -> np.ndarray:
+    """The least distance to a segment's wall on ways along z; all relative to the segment's start, infinite where the
+    way is none.
+    """
+    top, bottom = way
+    dz, dy, dx = chord
+    square, taper = dz * dz + dy * dy + dx * dx, end_radius - start_radius
+    along = y * dy + x * dx
+    # Where the minimum can lie: at the ends of the way, at the nearest point of either of the segment's ends, where
+    # one part goes over into the next, and beside the segment, where the distance is √(α(z - m)² + k) - βz - const.
+    stops = [np.zeros_like(along), np.full_like(along, dz)]
+    if dz:
+        stops += [-along / dz, (square - along) / dz]
+    lean, slope = (dy * dy + dx * dx) / square, taper * dz / square
+    if lean > slope * slope:
+        middle = along * dz / (lean * square)
+        offset = np.maximum(y * y + x * x - along * along / square - lean * middle * middle, 0)
+        stops.append(middle + slope * np.sqrt(offset / (lean * (lean - slope * slope))))
+    least = np.full(top.shape, np.inf)
+    for stop in [top, bottom, *(np.clip(stop, top, bottom) for stop in stops)]:
+        share = np.clip((stop * dz + along) / square, 0, 1)
+        to_axis = np.sqrt((stop - share * dz) ** 2 + (y - share * dy) ** 2 + (x - share * dx) ** 2)
+        np.minimum(least, to_axis - (start_radius + share * taper), out=least)
+    least[top > bottom] = np.inf
+    return least
+
+
+def _segments(
+    graph: VascularGraph, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ends `[S, 3]`, as seen from the origin, and radii `[S]` of all centre lines' segments, vessel after vessel."""
     return (
-        np.concatenate([path[:-1] for path in graph.paths]),
-        np.concatenate([path[1:] for path in graph.paths]),
+        np.concatenate([path[:-1] for path in graph.paths]) - origin,
+        np.concatenate([path[1:] for path in graph.paths]) - origin,
         np.concatenate([radii[:-1] for radii in graph.path_radii]),
         np.concatenate([radii[1:] for radii in graph.path_radii]),
     )
@@ -112,6 +212,7 @@ def emit(
     blur: float,
     grain: float,
     rng: np.random.Generator,
+    fill: float = 0.25,
 ) -> np.ndarray:
     """Fluorophore in each voxel.
 
@@ -123,6 +224,7 @@ def emit(
         blur: µm over which a voxel on the lumen's border goes from full to empty, its partial volume.
         grain: relative standard deviation of the stain from voxel to voxel.
         rng: source of chance.
+        fill: share of the stain inside of a vessel whose wall is stained.
 
     Returns:
         Relative fluorophore density, about 1 in a typical vessel, `[Z, Y, X]`, float32.
@@ -132,7 +234,7 @@ def emit(
     filled = np.clip(0.5 - depth / blur, 0, 1)
     if staining == "wall":
         half = max(wall, blur) / 2
-        density = np.exp(-0.5 * ((depth + half) / half) ** 2) * 1.4 + 0.25 * filled
+        density = np.exp(-0.5 * ((depth + half) / half) ** 2) * 1.4 + fill * filled
     else:
         density = filled
     density *= brightness[field.segment.ravel()[near]]
