@@ -42,3 +42,16 @@ def test_inference_reads_and_writes_folders_with_such_names(tmp_path):
     finished = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert (tmp_path / "a #6" / "1e5_mask.tif").exists()
+
+
+@pytest.mark.parametrize("command", ["segment", "compare", "info", "phantom", "package", "doctor"])
+def test_the_help_of_a_command_waits_for_neither_pytorch_nor_monai(command):
+    program = (
+        "import sys; from bundle.__main__ import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as ended: assert ended.code == 0\n"
+        "assert not {'torch', 'monai'} & set(sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program, command, "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert told.returncode == 0, told.stderr
+    assert "usage: " in told.stdout and "Examples:" in told.stdout

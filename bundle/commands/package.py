@@ -19,12 +19,8 @@ import argparse
 import json
 from pathlib import Path
 
-from monai.bundle import ConfigParser
-
 from ..errors import InputError
 from ..home import INFERENCE, PACKAGE, ROOT, WEIGHTS
-from ..networks import load_weights
-from ..packaging import bundle_files, model_files, write_archive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(output, "is a folder", "name a file to write, such as vessels.zip")
     if output.exists() and not arguments.overwrite:
         raise InputError(output, "exists", "choose another name, or say --overwrite")
+    from ..packaging import write_archive  # it takes seconds to import, and the words above need nothing of it
+
     files = package(arguments.format, arguments.weights)
     write_archive(output, files)
     print(f"{output}: {len(files)} files, {output.stat().st_size / 2**20:.1f} MiB")
@@ -61,6 +59,11 @@ def package(form: str, weights: Path | None) -> dict[str, bytes]:
         form: "monai" or "bioimageio".
         weights: those to pack; the shipped ones if None. They must fit the network of configs/inference.json.
     """
+    from monai.bundle import ConfigParser
+
+    from ..networks import load_weights
+    from ..packaging import bundle_files, model_files
+
     if form == "monai" and weights is None:
         return bundle_files(ROOT, PACKAGE)
     config = ConfigParser()

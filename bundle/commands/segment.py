@@ -35,16 +35,18 @@ import logging
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, WEIGHTS
-from ..io import OUTPUT_SUFFIXES, MicroscopyReader
+from ..io import OUTPUT_SUFFIXES
 from ..io.extras import library
-from ..runner import usable_device
 from .words import add_reading_arguments, listed, reading_options
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
 
 SCALES = (0.01, 16)  # beyond, it is a slip of the pen
 
@@ -107,6 +109,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser:
     """configs/inference.json with the command's words in their places."""
+    from monai.bundle import ConfigParser  # takes seconds, in which a newcomer wants to see the help
+
+    from ..io import MicroscopyReader
+    from ..runner import usable_device
+
     parser = ConfigParser()
     parser.read_config(INFERENCE)
     low = parser["low"] if arguments.low is None else arguments.low

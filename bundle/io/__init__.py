@@ -1,5 +1,8 @@
 """Images and stacks from microscope files, and back: axes, channels and pixel sizes kept right."""
 
+import importlib
+from typing import TYPE_CHECKING
+
 from .atomic import atomic
 from .formats import open_image, open_recordings
 from .image import Image, Recording, choose, relabel
@@ -8,8 +11,10 @@ from .kinds import KINDS, output_path, remove_found
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import Layout
-from .reader import MicroscopyReader
-from .writer import OMETiffWriter
+
+if TYPE_CHECKING:
+    from .reader import MicroscopyReader
+    from .writer import OMETiffWriter
 
 __all__ = [
     "OUTPUT_SUFFIXES",
@@ -34,3 +39,12 @@ __all__ = [
     "write_ome_tiff",
     "write_ome_tiff_planes",
 ]
+
+_OF_MONAI = {"MicroscopyReader": "reader", "OMETiffWriter": "writer"}
+
+
+def __getattr__(name: str) -> type:
+    # MONAI takes seconds to import, and most of what reads and writes files needs nothing of it
+    if name in _OF_MONAI:
+        return getattr(importlib.import_module(f".{_OF_MONAI[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

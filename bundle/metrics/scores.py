@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from monai.config import NdarrayOrTensor
-from monai.utils import convert_to_numpy
 
 from .confusion import Confusion
 from .surface import hausdorff_distance_95
 from .topology import betti_numbers, centerline_dice
+
+if TYPE_CHECKING:
+    from monai.config import NdarrayOrTensor
 
 
 def as_mask(array: NdarrayOrTensor) -> np.ndarray:
@@ -26,7 +28,7 @@ def as_mask(array: NdarrayOrTensor) -> np.ndarray:
         ValueError: the array has more than two values, as an image or a map of probabilities has, or none is 0 or
             the vessel's, as with labels 1 and 2.
     """
-    array = np.asarray(convert_to_numpy(array))
+    array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
     vessel = array != 0
     values = array[vessel]
     if values.size and not (values == values[0]).all():
