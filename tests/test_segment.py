@@ -50,7 +50,7 @@ def weights(network, tmp_path_factory):
 @pytest.fixture(scope="module")
 def random_config(tmp_path_factory):
     """configs/inference.json for the random weights."""
-    config = json.loads(command.CONFIG.read_text(encoding="utf-8"))
+    config = json.loads(command.INFERENCE.read_text(encoding="utf-8"))
     config["network_def"]["dbac_norm"] = "batch"
     path = tmp_path_factory.mktemp("bundle") / "configs" / "inference.json"
     path.parent.mkdir()
@@ -64,13 +64,13 @@ def segment(weights, random_config, tmp_path, capsys, monkeypatch):
 
     Both thresholds are 0.5, about which the random network's probabilities lie.
     """
-    own, random = command.CONFIG, weights
+    own, random = command.INFERENCE, weights
 
     def call(
         *words, weights=weights, output=tmp_path / "out", thresholds=("--low", "0.5", "--high", "0.5"), device="cpu"
     ):
         given = ["--weights", str(weights)] if weights else []
-        monkeypatch.setattr(command, "CONFIG", random_config if weights == random else own)
+        monkeypatch.setattr(command, "INFERENCE", random_config if weights == random else own)
         capsys.readouterr()
         line = ["segment", *map(str, words), "--output", str(output), "--device", device, *given, *thresholds]
         try:

@@ -65,7 +65,7 @@ def tiny(tmp_path, monkeypatch):
     path = tmp_path / "bundle" / "configs" / "inference.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(config), encoding="utf-8")
-    monkeypatch.setattr(command, "CONFIG", path)
+    monkeypatch.setattr(command, "INFERENCE", path)
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from monai.bundle.properties import InferProperties, TrainProperties
 from monai.utils import ensure_tuple
 
 from ..errors import InputError
+from ..home import ROOT
 
 __all__ = ["check_words"]
 
 logger = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # a reference to another part of the config, in any text of it
 REFERENCE = re.compile(r"(?<![\w@])[@%](\w+)")
 # arguments of MONAI's runner itself
@@ -68,7 +68,9 @@ def check_words(words: Sequence[str] | None = None) -> None:
             raise InputError(
                 None, f"--{word} is no setting of {' and '.join(files)}", f"look at what {name} holds in the config"
             )
-    ours = set().union(*(ConfigParser.load_config_file(str(file)) for file in CONFIGS.glob("*.*") if _is_config(file)))
+    ours = set().union(
+        *(ConfigParser.load_config_file(str(file)) for file in (ROOT / "configs").glob("*.*") if _is_config(file))
+    )
     of_platforms = {entry["id"].split("#")[0] for entry in (*TrainProperties.values(), *InferProperties.values())}
     known = ours | of_platforms | _references([config]) | {"_meta_"}
     for file in files:
