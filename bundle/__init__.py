@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__version__ = "0.4.0"
+from .home import VERSION as __version__  # noqa: F401
 
 _ROOMS = (
     "data",

@@ -1,11 +1,12 @@
-"""Where the bundle's configs and shipped weights lie."""
+"""Where the bundle's configs and shipped weights lie, and which version this is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["INFERENCE", "PACKAGE", "ROOT", "WEIGHTS"]
+__all__ = ["INFERENCE", "PACKAGE", "ROOT", "VERSION", "WEIGHTS"]
 
+VERSION = "0.4.0"
 PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = PACKAGE / "resources"  # a wheel carries the same folders there: pyproject.toml maps them
 ROOT = _INSTALLED if _INSTALLED.is_dir() else PACKAGE.parent

@@ -11,6 +11,7 @@ from .kinds import KINDS, output_path, remove_found
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import Layout
+from .provenance import Provenance, is_output, read_record, refuse_others, write_record
 
 if TYPE_CHECKING:
     from .reader import MicroscopyReader
@@ -23,21 +24,26 @@ __all__ = [
     "Layout",
     "MicroscopyReader",
     "OMETiffWriter",
+    "Provenance",
     "Recording",
     "atomic",
     "choose",
     "expand",
     "image_name",
+    "is_output",
     "list_images",
     "open_image",
     "open_recordings",
     "output_path",
+    "read_record",
+    "refuse_others",
     "relabel",
     "remove_found",
     "write_image",
     "write_image_planes",
     "write_ome_tiff",
     "write_ome_tiff_planes",
+    "write_record",
 ]
 
 _OF_MONAI = {"MicroscopyReader": "reader", "OMETiffWriter": "writer"}

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from .atomic import atomic
+from .embedded import as_comment
 from .image import Recording
 from .planes import Layout, checked_planes
 from .spacing import to_micrometres
@@ -105,7 +106,9 @@ def write_nifti_planes(path: str | Path, planes: Iterable[np.ndarray], layout: L
     header.set_xyzt_units(unit)
     for store in (header.set_sform, header.set_qform):
         store(place, code="scanner")
-    header.set_data_offset(header.single_vox_offset)
+    if layout.record is not None:
+        header.extensions.append(as_comment(layout.record))
+    header.set_data_offset(header.single_vox_offset + header.extensions.get_sizeondisk())
     with atomic(path) as partial, partial.open("wb") as file:
         # neither name nor date: the same image gives the same bytes
         packed = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.suffix.lower() == ".gz" else nullcontext(file)

@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from .embedded import ANNOTATION, as_annotation
 from .planes import Layout
 from .spacing import to_micrometres
 
@@ -136,13 +137,15 @@ def describe(layout: Layout) -> str:
         f'<Channel ID="Channel:0:{i}" SamplesPerPixel="1"{f" Name={quoteattr(name)}" if name else ""}/>'
         for i, name in enumerate(names)
     )
+    told = layout.record is not None
+    reference, annotation = (f'<AnnotationRef ID="{ANNOTATION}"/>', as_annotation(layout.record)) if told else ("", "")
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
         'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
         'xsi:schemaLocation="http://www.openmicroscopy.org/Schemas/OME/2016-06 '
         'http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">'
-        f'<Image ID="Image:0"><Pixels {pixels}>{elements}<TiffData/></Pixels></Image></OME>'
+        f'<Image ID="Image:0"><Pixels {pixels}>{elements}<TiffData/></Pixels>{reference}</Image>{annotation}</OME>'
     )
     # TIFF descriptions are ASCII; a character reference says the same to every XML reader
     return text.encode("ascii", "xmlcharrefreplace").decode()

@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import InputError
 from . import ome_xml
 from .atomic import atomic_folder
+from .embedded import ATTRIBUTE
 from .extras import library
 from .image import Recording
 from .planes import Layout, checked_planes
@@ -167,7 +168,8 @@ def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout
                 level[place] = plane
                 plane = _halved(plane, layout.mask)
         next(whole, None)  # more planes than announced are refused here
-        group.attrs.update(_metadata(name, layout, len(levels), (low, high)))
+        made = {} if layout.record is None else {ATTRIBUTE: dict(layout.record)}
+        group.attrs.update(_metadata(name, layout, len(levels), (low, high)) | made)
 
 
 def _halved(plane: np.ndarray, mask: bool) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ def write_image(
     spacing: Sequence[float] | None = None,
     channels: Sequence[str] = (),
     affine: np.ndarray | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Write an array as OME-TIFF (``.tif``, ``.tiff``), NIfTI (``.nii``, ``.nii.gz``) or OME-Zarr (``.zarr``).
 
@@ -42,13 +44,14 @@ def write_image(
         spacing: micrometres per pixel.
         channels: names.
         affine: of a NIfTI file.
+        record: what made the image.
 
     Raises:
         InputError: the file cannot be written, its suffix is none of these, or OME-Zarr is not installed.
         ValueError: array, axes and spacing do not fit each other.
     """
     array = np.asarray(array)
-    layout = Layout(array.shape, array.dtype, axes, spacing, channels, affine)
+    layout = Layout(array.shape, array.dtype, axes, spacing, channels, affine, record)
     write_image_planes(path, array.reshape(-1, *layout.plane), layout)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class Layout:
         spacing: micrometres per pixel along the axes other than C, in their order; None where it is unknown.
         channels: the channels' names, or none; NIfTI has no place for them.
         affine: where the image lies, as of :py:class:`bundle.io.Image`; of use to NIfTI alone.
+        record: what made the image, as of :py:class:`bundle.io.Provenance`; nothing is told of it if None.
 
     Raises:
         ValueError: what no file could state: these do not fit each other.
@@ -34,6 +36,7 @@ class Layout:
     spacing: tuple[float, ...] | None = None
     channels: tuple[str, ...] = ()
     affine: np.ndarray | None = None
+    record: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
