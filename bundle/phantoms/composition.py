@@ -175,6 +175,7 @@ def _grow(
         trunks=trunks,
         tortuosity=specimen["tortuosity"],
         flatness=specimen["flatness"],
+        stiffness=1.0,
     )
 
 
@@ -189,9 +190,8 @@ def _specimen(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Light of the vessels and of what else has a shape; light of the tissue; share of each voxel that is vessel."""
     stain = chance["stain"]
-    level = tissue.vessel_light(
-        graph, *(specimen[name] for name in ("spread", "slope", "unevenness", "gaps", "rings")), stain
-    )
+    ranges = ("capillary_radius", "spread", "slope", "unevenness", "gaps", "rings")
+    level = tissue.vessel_light(graph, *(specimen[name] for name in ranges), stain)
     blur = min(canvas.spacing)
     emission = emit(field, level, staining, specimen["wall"], blur, specimen["grain"], stain, specimen["fill"])
     filled = np.clip(0.5 - field.distance / np.float32(blur), 0, 1)

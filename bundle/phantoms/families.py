@@ -75,9 +75,9 @@ class Specimen:
     trunk_radius: Range = Range(3, 14, log=True)
     tortuosity: Range = Range(0.06, 0.3, log=True)
     flatness: Range = Range(1.0, 3.0)
-    spread: Range = Range(0.35, 0.75)
-    unevenness: Range = Range(0.15, 0.45)
-    slope: Range = Range(-0.4, 0.6)
+    spread: Range = Range(0.45, 1.0)
+    unevenness: Range = Range(0.2, 0.55)
+    slope: Range = Range(-0.4, 0.4)
     lumen: Range = Range(0.5, 0.5)
     fill: Range = Range(0.03, 0.5)
     wall: Range = Range(0.7, 1.6)
@@ -202,11 +202,11 @@ def draw(ranges: Specimen | Optics | Artefacts, rng: np.random.Generator) -> dic
 
 _TWO_PHOTON = Specimen(
     length_density=Range(0.2, 1.2, log=True),
-    trunks=Range(1, 6),
-    trunk_radius=Range(4, 28, log=True),
+    trunks=Range(1, 8),
+    trunk_radius=Range(6, 30, log=True),
     tortuosity=Range(0.08, 0.35),
-    spread=Range(0.4, 0.8),
-    slope=Range(-0.3, 0.6),
+    spread=Range(0.6, 1.2),
+    slope=Range(-0.2, 0.5),
     lumen=Range(0.9, 0.9),
     rings=NEVER,
     gaps=Range(0.1, 0.4, chance=0.6),
@@ -220,13 +220,13 @@ _TWO_PHOTON = Specimen(
 )
 _TWO_PHOTON_OPTICS = Optics(
     step=Range(2, 5),
-    pixel=Range(0.5, 2.0, log=True),
+    pixel=Range(0.5, 2.2, log=True),
     lateral_blur=Range(0.4, 1.0),
     elongation=Range(3, 6),
     haze=Range(0.01, 0.12),
     haze_blur=Range(6, 14),
     attenuation_length=Range(80, 400, log=True),
-    photons=Range(2, 40, log=True),
+    photons=Range(3, 120, log=True),
 )
 
 FAMILIES = {
@@ -237,7 +237,7 @@ FAMILIES = {
         "scanning",
         _TWO_PHOTON,
         _TWO_PHOTON_OPTICS,
-        Artefacts(denoise=Range(0.6, 1.0), sampling=NEVER, stretch=Range(0.1, 4, log=True, chance=0.35)),
+        Artefacts(denoise=Range(0.85, 1.0), sampling=NEVER, stretch=Range(0.1, 4, log=True, chance=0.35)),
     ),
     "thick-section": Family(
         "thick section under a wide-field fluorescence microscope",
@@ -246,7 +246,7 @@ FAMILIES = {
             length_density=Range(0.15, 1.2, log=True),
             trunks=Range(0, 3),
             trunk_radius=Range(3, 20, log=True),
-            spread=Range(0.45, 0.8),
+            spread=Range(0.5, 1.0),
             background=Range(0.05, 1.0, log=True),
             patches=Range(0.05, 0.4),
             dark_cells=Range(3, 80, log=True, chance=0.5),
@@ -277,7 +277,7 @@ FAMILIES = {
             flatness=Range(1.0, 1.3),
             trunks=Range(0, 3),
             trunk_radius=Range(4, 25, log=True),
-            spread=Range(0.45, 0.8),
+            spread=Range(0.5, 1.0),
             lumen=Range(0.35, 0.35),
             wall=Range(0.8, 2.2),
             rings=Range(0.2, 0.7, chance=0.5),
@@ -346,10 +346,10 @@ FAMILIES = {
         Specimen(
             length_density=Range(0.03, 0.3, log=True),
             capillary_radius=Range(4, 8),
-            trunks=Range(2, 6),
+            trunks=Range(3, 10),
             trunk_radius=Range(8, 30, log=True),
             flatness=Range(2.5, 5.0),
-            spread=Range(0.3, 0.7),
+            spread=Range(0.35, 0.8),
             slope=Range(0.0, 0.6),
             lumen=Range(1, 1),
             rings=NEVER,
@@ -367,7 +367,7 @@ FAMILIES = {
         ),
         Optics(
             step=Range(2, 6),
-            pixel=Range(2.5, 6),
+            pixel=Range(2.0, 5.0),
             lateral_blur=Range(2, 5),
             elongation=Range(0.8, 1.5),
             haze=Range(0.0, 0.1),
@@ -376,7 +376,7 @@ FAMILIES = {
             tail=Range(0.2, 1.0),
             tail_length=Range(30, 250, log=True),
             shadow=Range(0.002, 0.02, chance=0.5),
-            looks=Range(1, 12, log=True),
+            looks=Range(1, 6, log=True),
             vignette=Range(0.1, 0.5, chance=0.3),
             stripes=Range(0.05, 0.3, chance=0.6),
             bleaching=NEVER,
@@ -393,7 +393,7 @@ FAMILIES = {
             flatness=Range(1.5, 3.0),
             trunks=Range(2, 5),
             trunk_radius=Range(4, 20, log=True),
-            spread=Range(0.35, 0.8),
+            spread=Range(0.5, 1.0),
             background=Range(0.02, 0.4, log=True),
             dark_cells=NEVER,
             top=Range(0.02, 0.3, chance=0.3),

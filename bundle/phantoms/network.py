@@ -92,6 +92,7 @@ def grow_network(
     trunks: list[tuple[str, float]],
     tortuosity: float = 0.1,
     flatness: float = 1.0,
+    stiffness: float = 0.0,
 ) -> VascularGraph:
     """Grow a network that fills a box and reaches beyond it.
 
@@ -105,6 +106,7 @@ def grow_network(
         tortuosity: deviation of a vessel from its chord, relative to the chord's length; 0 is straight but for the
             smooth way vessels take through their branch points.
         flatness: how much more often than axially the capillaries run in plane; 1 is isotropic.
+        stiffness: how little wide vessels bend where others push them, see :func:`part_vessels`.
 
     Returns:
         The network; connected, with closed loops, and three vessels at most at a node.
@@ -125,7 +127,8 @@ def grow_network(
     radii = murray_radius(flows, capillary_radius)
     paths = curve_vessels(nodes, edges, flows, tortuosity, rng)
     path_radii = [vary_radius(radius, len(path), rng) for radius, path in zip(radii, paths, strict=True)]
-    return VascularGraph(nodes, edges, radii, kinds, part_vessels(paths, path_radii, edges), path_radii)
+    paths = part_vessels(paths, path_radii, edges, stiffness=stiffness)
+    return VascularGraph(nodes, edges, radii, kinds, paths, path_radii)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from skimage.exposure import equalize_adapthist
 
 
 def denoise(stack: np.ndarray, strength: float) -> np.ndarray:
-    """Smooth where there is noise alone, and leave structure: a Wiener filter in windows of 3 × 5 × 5 voxels, twice.
+    """Smooth where there is noise alone, and leave structure: a Wiener filter in windows of 3 × 7 × 7 voxels, twice.
 
     Args:
         stack: `[Z, Y, X]`, float32.
@@ -18,14 +18,14 @@ def denoise(stack: np.ndarray, strength: float) -> np.ndarray:
     Returns:
         The stack, float32.
     """
-    size = [min(n, s) for n, s in zip(stack.shape, (3, 5, 5), strict=True)]
+    size = [min(n, s) for n, s in zip(stack.shape, (3, 7, 7), strict=True)]
     clean = stack
     for _ in range(2):
         mean = ndimage.uniform_filter(clean, size, mode="reflect")
         spread = np.maximum(ndimage.uniform_filter(clean * clean, size, mode="reflect") - mean * mean, 0)
         # Noise of light grows with the light: its variance at each brightness is what the calmest places have there.
         noise = _noise_floor(mean, spread)
-        kept = np.clip(1 - noise / np.maximum(spread, 1e-12), 0, 1)
+        kept = np.clip(1 - 1.7 * noise / np.maximum(spread, 1e-12), 0, 1)
         clean = mean + kept * (clean - mean)
     return ((1 - np.float32(strength)) * stack + np.float32(strength) * clean).astype(np.float32)
 

@@ -169,6 +169,7 @@ def strands(
 
 def vessel_light(
     graph: VascularGraph,
+    typical: float,
     spread: float,
     slope: float,
     unevenness: float,
@@ -183,8 +184,9 @@ def vessel_light(
 
     Args:
         graph: the network.
+        typical: radius of a typical capillary in µm.
         spread: standard deviation of the brightness's logarithm from vessel to vessel.
-        slope: power of the radius, relative to the median, with which it grows.
+        slope: power of the radius, relative to the typical one, with which it grows.
         unevenness: standard deviation of the logarithm along each vessel.
         gaps: share of a capillary's length that is darkened to a quarter.
         rings: depth of the rings around arterioles wider than 3 µm, 0 to 1.
@@ -195,23 +197,24 @@ def vessel_light(
     """
     nodes = rng.normal(0, 1, len(graph.nodes))
     a, b = graph.edges.T
-    for _ in range(2):  # neighbours are alike: blood and antibodies come the same way
-        total, count = nodes.copy(), np.ones(len(nodes))
+    # Neighbours are somewhat alike, for blood and antibodies come the same way, and a wide vessel is alike all along.
+    bond = 0.05 * np.minimum((graph.radii / typical) ** 3, 1e3)
+    bonds = np.bincount(graph.edges.ravel(), np.repeat(bond, 2), len(nodes))
+    for _ in range(20):
+        pull = np.zeros(len(nodes))
         for here, there in ((a, b), (b, a)):
-            np.add.at(total, here, nodes[there])
-            np.add.at(count, here, 1)
-        nodes = total / count
+            np.add.at(pull, here, bond * (nodes[there] - nodes[here]))
+        nodes = nodes + pull / (1 + 2 * bonds)
     nodes = spread * (nodes - nodes.mean()) / max(float(nodes.std()), 1e-6)
-    median = np.median(graph.radii)
     levels = []
     for e, (path, radii) in enumerate(zip(graph.paths, graph.path_radii, strict=True)):
         count = len(path) - 1
         t = (np.arange(count) + 0.5) / count
         noise = rng.normal(0, 1, (2, count))
         wander = ndimage.gaussian_filter1d(noise[0], 2.5, mode="reflect") * np.sqrt(2.5 * 3.5)
-        calm = min(1.0, median / graph.radii[e])
+        calm = min(1.0, typical / graph.radii[e])
         level = (1 - t) * nodes[a[e]] + t * nodes[b[e]] + unevenness * calm * wander
-        level += slope * np.log(graph.radii[e] / median)
+        level += slope * np.log(graph.radii[e] / typical)
         phase = rng.uniform(0, 2 * np.pi)
         if gaps and radii.max() < 4:
             cells = ndimage.gaussian_filter1d(noise[1], 1.0, mode="reflect")
