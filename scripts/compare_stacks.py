@@ -21,8 +21,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundle.io import atomic
-from bundle.metrics import centerline_dice, median_width, write_scores
-from bundle.metrics.confusion import Confusion
+from bundle.metrics import Confusion, centerline_dice, median_width, write_scores
 from bundle.networks import load_weights
 from bundle.phantoms import make_phantom
 from bundle.pictures import error_overlay, write_png
@@ -35,7 +34,7 @@ from bundle.transforms import (
     LinearContrast,
     RemoveFragments,
 )
-from bundle.volumes.reconcile import reconcile
+from bundle.volumes import reconcile
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "models" / "model.pt"

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundle.errors import InputError
-from bundle.io import Recording, choose, open_recordings
-from bundle.io.formats import is_folder_format
+from bundle.io import Recording, choose, is_folder_format, open_recordings
 
 RESULT = Path(__file__).resolve().parents[1] / "docs" / "results" / "formats.csv"
 HEADS = ("file", "scene", "axes", "shape", "type", "µm per pixel", "read")

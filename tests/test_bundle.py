@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from pydoc import locate
 
@@ -72,6 +74,32 @@ def test_a_room_imports_only_from_the_rooms_below_it(path):
             names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
             for name in names:
                 assert ROOMS.index(name) < ROOMS.index(inside[0]), f"{path} imports {name}"
+
+
+def imported(path: Path) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The names that a file takes from the package, with the module's place: ``("bundle", "io"), "open_image"``."""
+    folder = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            above = folder[: len(folder) - node.level + 1] if node.level else ()
+            module = (*above, *(node.module or "").split(".")) if node.module else above
+            if module[0] == "bundle":
+                yield from ((module, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("folder", ["bundle", "scripts", "platforms"])
+def test_a_room_is_entered_through_its_door(folder):
+    """From outside a room only what the ``__all__`` of a package says is imported, and from that package itself."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for module, name in imported(path):
+            if len(module) == 1 or path.is_relative_to(ROOT / "bundle" / module[1]):
+                continue
+            door = ROOT.joinpath(*module, "__init__.py")
+            if door.parent.is_dir():
+                assert name in importlib.import_module(".".join(module)).__all__, f"{path} imports {module}: {name}"
+            else:
+                inside = f"{path} imports {name} from inside a room"
+                assert len(module) == 2 and door.parent.with_suffix(".py").is_file(), inside
 
 
 def test_names_of_earlier_versions_still_lead_to_their_components():

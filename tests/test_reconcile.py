@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bundle.phantoms import make_phantom
-from bundle.volumes.reconcile import _in_focus, half_thickness, reconcile
+from bundle.volumes.reconciliation import _in_focus, half_thickness, reconcile
 
 
 def together(mask, probability, depth, stack, masks, probabilities, spacing=None):

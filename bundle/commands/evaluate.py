@@ -27,8 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..io import KINDS, Image, image_name, list_images, open_image
-from ..io.remarks import remark
+from ..io import KINDS, Image, image_name, list_images, open_image, remark
 from ..metrics import as_mask, format_summary, score, write_scores, write_summary
 from ..pictures import error_overlay, write_png
 from .words import add_reading_arguments, reading_options

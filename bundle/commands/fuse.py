@@ -34,8 +34,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..home import INFERENCE, WEIGHTS
-from ..io import OUTPUT_SUFFIXES, Image, image_name, open_image, write_image
-from ..io.ome_xml import TYPES
+from ..io import DTYPES, OUTPUT_SUFFIXES, Image, image_name, open_image, write_image
 from ..transforms.focus import DEFAULT, METHODS, along, fuse
 from .words import add_reading_arguments, listed, reading_options
 
@@ -111,7 +110,7 @@ def _open_stack(path: Path, arguments: argparse.Namespace) -> Image:
     image = open_image(path, **reading_options(arguments))
     if "Z" not in image.axes:
         raise InputError(path, "is a single image, there is nothing to fuse", "give a stack; --axes says where Z is")
-    if image.dtype.name not in TYPES:
+    if image.dtype.name not in DTYPES:
         raise InputError(path, f"holds {image.dtype.name} values, which no output can store", "convert the stack")
     return image
 

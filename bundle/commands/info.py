@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError
-from ..io import Recording, choose, expand, open_recordings, relabel
-from ..io.spacing import plausible
+from ..io import Recording, choose, expand, open_recordings, plausible_spacing, relabel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +83,7 @@ def _describe(path: Path, options: dict[str, str | None]) -> Iterator[str]:
 
 def _spacing(scene: Recording) -> str:
     lengths = [axis for axis in "ZYX" if scene.size.get(axis, 1) > 1 or axis in "YX"]
-    stated = plausible(scene.path, {axis: scene.spacing.get(axis) for axis in lengths})
+    stated = plausible_spacing(scene.path, {axis: scene.spacing.get(axis) for axis in lengths})
     text = ", ".join(f"{axis} {length:.6g} µm" for axis, length in stated.items())
     missing = [axis for axis in lengths if axis not in stated]
     if not missing:

@@ -41,8 +41,7 @@ from tqdm import tqdm
 
 from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, WEIGHTS
-from ..io import OUTPUT_SUFFIXES
-from ..io.extras import library
+from ..io import OUTPUT_SUFFIXES, format_library
 from .words import add_reading_arguments, listed, reading_options
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     if arguments.contrast and arguments.mode not in ("stack", "both"):
         raise InputError(None, "--contrast is of slices, and stacks are fused here", "say --mode stack or both")
     if arguments.format == "ome-zarr":
-        library("zarr", arguments.output, "OME-Zarr")
+        format_library("zarr", arguments.output, "OME-Zarr")
     # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own
     parser["inputs"] = paths
     parser["output_folder"] = arguments.output

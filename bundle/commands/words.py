@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
-from ..io import expand, list_images
-from ..io.spacing import is_possible
+from ..io import expand, is_possible_size, list_images
 
 READING = ("channel", "time", "scene", "axes", "spacing")
 
@@ -36,7 +35,7 @@ def length(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not is_possible(value):
+    if not is_possible_size(value):
         raise argparse.ArgumentTypeError(f"{text} is no possible length of a pixel, 0.00001 to 10000 µm")
     return value
 

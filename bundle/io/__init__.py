@@ -3,41 +3,53 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from .atomic import atomic
-from .formats import open_image, open_recordings
+from .atomic import atomic, atomic_folder
+from .extras import format_library
+from .formats import is_folder_format, open_image, open_recordings
 from .image import Image, Recording, choose, relabel
 from .inputs import expand, image_name, list_images
 from .kinds import KINDS, output_path, remove_found
+from .lock import alone
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
-from .planes import Layout
+from .planes import DTYPES, Layout
 from .provenance import Provenance, is_output, read_record, refuse_others, write_record
+from .remarks import remark
+from .spacing import is_possible_size, plausible_spacing
 
 if TYPE_CHECKING:
     from .reader import MicroscopyReader
     from .writer import OMETiffWriter
 
 __all__ = [
-    "OUTPUT_SUFFIXES",
+    "DTYPES",
     "KINDS",
+    "OUTPUT_SUFFIXES",
     "Image",
     "Layout",
     "MicroscopyReader",
     "OMETiffWriter",
     "Provenance",
     "Recording",
+    "alone",
     "atomic",
+    "atomic_folder",
     "choose",
     "expand",
+    "format_library",
     "image_name",
+    "is_folder_format",
     "is_output",
+    "is_possible_size",
     "list_images",
     "open_image",
     "open_recordings",
     "output_path",
+    "plausible_spacing",
     "read_record",
     "refuse_others",
     "relabel",
+    "remark",
     "remove_found",
     "write_image",
     "write_image_planes",

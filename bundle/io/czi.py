@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 
 from ..errors import InputError
-from .extras import library
+from .extras import format_library
 from .image import Recording
 from .remarks import remark
 from .spacing import to_micrometres
@@ -27,7 +27,7 @@ _ZSTD, _ZSTD_PACKED = 5, 6
 
 def recordings(path: Path) -> list[Recording]:
     """Open a CZI file; see :py:class:`bundle.io.image.Recording`. The tiles of a mosaic lie where the stage was."""
-    czifile = library("czifile", path, "Zeiss CZI")
+    czifile = format_library("czifile", path, "Zeiss CZI")
     try:
         # without a directory of its planes, or without metadata, a file is cut off: czifile warns and searches
         with warnings.catch_warnings(action="error", category=UserWarning), czifile.CziFile(path) as file:

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError
 
 
-def library(name: str, path: str | Path, form: str) -> ModuleType:
+def format_library(name: str, path: str | Path, form: str) -> ModuleType:
     """Import the library of a format.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from .remarks import remark
-from .spacing import is_possible, plausible
+from .spacing import is_possible_size, plausible_spacing
 
 _OPTIONS = {"C": "channel", "T": "time"}
 _COLOURS = ("red", "green", "blue", "alpha")
@@ -321,14 +321,14 @@ def _spacing(recording: Recording, axes: str, spacing: Sequence[float] | None) -
         lengths = tuple(float(length) for length in spacing)
         if len(lengths) == 3 and axes == "YX":
             lengths = lengths[1:]
-        if len(lengths) != len(axes) or not all(map(is_possible, lengths)):
+        if len(lengths) != len(axes) or not all(map(is_possible_size, lengths)):
             raise InputError(
                 recording.path,
                 f"spacing {' '.join(f'{length:g}' for length in lengths)} is not possible for its axes {axes}",
                 f"give µm per pixel, from 1e-05 to 10000, for each of {', '.join(axes)}",
             )
         return lengths
-    stated = plausible(recording.path, {axis: recording.spacing.get(axis) for axis in axes})
+    stated = plausible_spacing(recording.path, {axis: recording.spacing.get(axis) for axis in axes})
     return tuple(stated[axis] for axis in axes) if len(stated) == len(axes) else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .extras import Kept, library
+from .extras import Kept, format_library
 from .image import Recording
 
 _AGAIN = "get another copy"
@@ -17,7 +17,7 @@ _AGAIN = "get another copy"
 
 def recordings(path: Path) -> list[Recording]:
     """Open a LIF file; see :py:class:`bundle.io.image.Recording`. The wavelengths of a sweep are channels."""
-    liffile = library("liffile", path, "Leica LIF")
+    liffile = format_library("liffile", path, "Leica LIF")
     kept = Kept(liffile.LifFile(path))
     images = list(kept.file.images)
     if not images:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .extras import Kept, library
+from .extras import Kept, format_library
 from .image import Recording
 
 
 def recordings(path: Path) -> list[Recording]:
     """Open an ND2 file; see :py:class:`bundle.io.image.Recording`."""
-    nd2 = library("nd2", path, "Nikon ND2")
+    nd2 = format_library("nd2", path, "Nikon ND2")
     kept = Kept(nd2.ND2File(path))
     file = kept.file
     size = dict(file.sizes)

@@ -19,7 +19,7 @@ from ..errors import InputError
 from . import ome_xml
 from .atomic import atomic_folder
 from .embedded import ATTRIBUTE
-from .extras import library
+from .extras import format_library
 from .image import Recording
 from .planes import Layout, checked_planes
 from .remarks import remark
@@ -33,7 +33,7 @@ _SMALL = 512  # the pyramid ends where no side is longer
 
 def recordings(path: Path) -> list[Recording]:
     """Open an OME-Zarr image, or a ``bioformats2raw`` collection of images; each is a scene."""
-    zarr = library("zarr", path, _FORM)
+    zarr = format_library("zarr", path, _FORM)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what other programs write beside the rules, and zarr reads
         return _scenes(zarr, path)
@@ -140,8 +140,8 @@ def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout
         InputError: the folder cannot be written, or zarr is not installed.
         ValueError: the planes are not as announced.
     """
-    zarr, path = library("zarr", path, _FORM), Path(path)
-    numcodecs = library("numcodecs", path, _FORM)
+    zarr, path = format_library("zarr", path, _FORM), Path(path)
+    numcodecs = format_library("numcodecs", path, _FORM)
     outer, sizes = layout.shape[:-2], [layout.plane]
     while max(sizes[-1]) > _SMALL:
         sizes.append(tuple(-(-n // 2) for n in sizes[-1]))

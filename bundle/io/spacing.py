@@ -53,12 +53,12 @@ def to_micrometres(value: float | str | None, unit: str | None) -> float | None:
         return math.nan
 
 
-def is_possible(length: float) -> bool:
+def is_possible_size(length: float) -> bool:
     """Tell whether a length in micrometres can be a pixel's at all."""
     return _SMALLEST <= length <= _LARGEST
 
 
-def plausible(path: str | os.PathLike, spacing: Mapping[str, float | None]) -> dict[str, float]:
+def plausible_spacing(path: str | os.PathLike, spacing: Mapping[str, float | None]) -> dict[str, float]:
     """Return the stated pixel sizes; if one of them is no possible length, none, with one warning.
 
     Args:
@@ -66,7 +66,7 @@ def plausible(path: str | os.PathLike, spacing: Mapping[str, float | None]) -> d
         spacing: axis letter to micrometres, None where the file does not say.
     """
     stated = {axis: length for axis, length in spacing.items() if length is not None}
-    wrong = {axis: length for axis, length in stated.items() if not is_possible(length)}
+    wrong = {axis: length for axis, length in stated.items() if not is_possible_size(length)}
     if wrong:
         listed = ", ".join(f"{axis} {length:g} µm" for axis, length in wrong.items())
         remark(path, f"impossible pixel size ({listed}), ignored; --spacing states the right one")

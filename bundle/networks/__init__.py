@@ -1,7 +1,7 @@
 """Networks: the cascades of the paper, the parts they are made of, their ensemble, and the baselines."""
 
 from .baselines import DeeperUNetPlusPlus, UNet, UNetPlusPlus, count_parameters
-from .blocks import ResidualBlock
+from .blocks import ResidualBlock, pad_to_multiple
 from .cascades import DBAC, DDMAC
 from .ensemble import AtScale, CascadeEnsemble
 from .unet import ResidualUNet
@@ -22,6 +22,7 @@ __all__ = [
     "count_parameters",
     "fit_weights",
     "load_weights",
+    "pad_to_multiple",
     "read_weights",
     "scales_of",
 ]

@@ -21,8 +21,7 @@ from torch import nn
 from ..errors import InputError
 from ..phantoms import make_phantom
 from ..pictures import mask_overlay
-from ..transforms import CloseGaps, FuseFocus, HysteresisThreshold, RemoveFragments
-from ..transforms.contrast import stretch
+from ..transforms import CloseGaps, FuseFocus, HysteresisThreshold, RemoveFragments, stretch
 from .archive import zipped
 
 __all__ = ["model_files"]

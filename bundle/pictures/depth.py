@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from skimage.color import lab2rgb, rgb2lab
 
-from ..transforms.contrast import stretch
+from ..transforms import stretch
 
 __all__ = ["brightest_vessel", "depth_colours", "depth_picture", "framed", "hue"]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
 from ..io import atomic
-from ..transforms.contrast import LinearContrast, stretch
+from ..transforms import LinearContrast, stretch
 
 # the colours of the paper's Fig. 5, by prediction + 2 * truth
 _ERRORS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 255)], dtype=np.uint8)

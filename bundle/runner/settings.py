@@ -9,7 +9,7 @@ from numbers import Integral, Real
 import torch
 
 from ..errors import InputError
-from ..io.spacing import is_possible
+from ..io import is_possible_size
 
 __all__ = ["check_settings", "usable_device"]
 
@@ -73,7 +73,7 @@ def _share(value: object) -> bool:
 
 def _spacing(value: object) -> bool:
     lengths = isinstance(value, list | tuple) and len(value) in (2, 3) and all(map(_real, value))
-    return value is None or (lengths and all(map(is_possible, value)))
+    return value is None or (lengths and all(map(is_possible_size, value)))
 
 
 COUNT = _counts, "a whole number above 0"

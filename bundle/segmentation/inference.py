@@ -16,7 +16,7 @@ from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
 
-from ..data.inputs import FAILURE
+from ..data import FAILURE
 from ..errors import InputError, input_error
 from ..io import KINDS, OUTPUT_SUFFIXES, output_path, remove_found, write_image
 from ..pictures import mask_overlay, write_png

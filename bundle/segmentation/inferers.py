@@ -14,7 +14,7 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 
 from ..errors import InputError
-from ..transforms.margins import empty_margin, mirrored
+from ..transforms import empty_margin, mirrored
 from .scales import fitting_scale
 
 __all__ = ["Rows", "WholeOrWindowsInferer"]

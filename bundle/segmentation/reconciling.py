@@ -15,8 +15,7 @@ from ..io import write_image
 from ..pictures import brightest_vessel, depth_picture, mask_overlay, rendering_picture, write_png, write_surface
 from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
-from ..volumes import StoredVolume
-from ..volumes.reconcile import reconcile
+from ..volumes import StoredVolume, reconcile
 from .remarks import remark_on_mask
 from .stacks import SegmentedStack, StackSegmenter, known_steps
 
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class ReconcilingSegmenter(StackSegmenter):
-    """Segment stacks both ways, and make one answer of them (:func:`bundle.volumes.reconcile.reconcile`).
+    """Segment stacks both ways, and make one answer of them (:func:`bundle.volumes.reconcile`).
 
     Written are the volume as ``NAME_mask``, its projection as ``NAME_mask_2d``, the fused image and its depth map, the
     slices' probability and disagreement, and the pictures ``NAME_overlay``, ``NAME_colour`` (hue is depth) and

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..metrics import median_width
-from ..transforms.margins import hidden_pixels
+from ..transforms import hidden_pixels
 from .scales import SEEN_WIDTHS
 
 __all__ = ["remark_on_mask", "vessel_share"]

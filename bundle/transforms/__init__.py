@@ -3,6 +3,7 @@
 They take `[C, X, Y]` or `[C, X, Y, Z]` as NumPy array, tensor or MetaTensor, and give the same kind with its metadata.
 """
 
+from .arrays import DictionaryTwin
 from .binarization import (
     CloseGaps,
     CloseGapsd,
@@ -10,6 +11,8 @@ from .binarization import (
     HysteresisThresholdd,
     RemoveFragments,
     RemoveFragmentsd,
+    ball,
+    pixels_of_fragment,
 )
 from .blur import RandBlur, RandBlurd
 from .contrast import (
@@ -19,10 +22,11 @@ from .contrast import (
     EnhanceContrastd,
     LinearContrast,
     LinearContrastd,
+    stretch,
 )
 from .focus import FuseFocus, FuseFocusd
 from .labels import BinaryLabel, BinaryLabeld
-from .margins import RandMargin, RandMargind
+from .margins import RandMargin, RandMargind, empty_margin, hidden_pixels, mirrored
 from .orientation import RestoreAffine, RestoreAffined
 from .targets import DilatedProbabilityMap, DilatedProbabilityMapd
 
@@ -33,6 +37,7 @@ __all__ = [
     "BinaryLabeld",
     "CloseGaps",
     "CloseGapsd",
+    "DictionaryTwin",
     "DilatedProbabilityMap",
     "DilatedProbabilityMapd",
     "EnhanceContrast",
@@ -51,4 +56,10 @@ __all__ = [
     "RemoveFragmentsd",
     "RestoreAffine",
     "RestoreAffined",
+    "ball",
+    "empty_margin",
+    "hidden_pixels",
+    "mirrored",
+    "pixels_of_fragment",
+    "stretch",
 ]

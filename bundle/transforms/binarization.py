@@ -23,7 +23,7 @@ from .arrays import DictionaryTwin, channels_first, source
 Unit = Literal["pixel", "micrometer"]
 
 # sizes in micrometres are quotients of decimal fractions: one that is meant to be whole must not fall short by rounding
-TOLERANCE = 1e-6
+_TOLERANCE = 1e-6
 
 
 def hysteresis(probability: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -57,7 +57,7 @@ def ball(size: float, spacing: Sequence[float]) -> np.ndarray:
         bool, as many dimensions as `spacing` has lengths, each side odd.
     """
     spacing = np.asarray(spacing, float)
-    radius = size / 2 * (1 + TOLERANCE)
+    radius = size / 2 * (1 + _TOLERANCE)
     reach = (radius // spacing).astype(int)
     offsets = np.indices(2 * reach + 1).T - reach
     return (np.square(offsets * spacing).sum(-1) <= radius**2).T
@@ -99,6 +99,16 @@ def remove_fragments(mask: np.ndarray, size: float) -> np.ndarray:
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     return label(mask, structure=generate_binary_structure(mask.ndim, mask.ndim))
+
+
+def pixels_of_fragment(size: float, spacing: Sequence[float]) -> float:
+    """The least number of pixels of a component that is large enough to stay.
+
+    Args:
+        size: in the unit of the spacing, to the power of the dimensions.
+        spacing: length of a pixel along each axis; none where the size is in pixels.
+    """
+    return size / np.prod(spacing) * (1 - _TOLERANCE)
 
 
 def _spacing(image: NdarrayOrTensor) -> tuple[float, ...]:
@@ -211,8 +221,7 @@ class RemoveFragments(Transform):
         """
         mask = channels_first(img) > 0
         if self.size:
-            pixel = np.prod(_spacing(img)) if self.unit == "micrometer" else 1
-            pixels = self.size / pixel * (1 - TOLERANCE)
+            pixels = pixels_of_fragment(self.size, _spacing(img) if self.unit == "micrometer" else ())
             mask = np.stack([remove_fragments(channel, pixels) for channel in mask])
         return convert_to_dst_type(mask, img, dtype=np.uint8)[0]
 

@@ -9,6 +9,7 @@ from .closing import close_gaps
 from .components import hysteresis, remove_fragments
 from .order import percentiles
 from .overlap import ahead, behind
+from .reconciliation import reconcile
 
 __all__ = [
     "StoredVolume",
@@ -19,5 +20,6 @@ __all__ = [
     "close_gaps",
     "hysteresis",
     "percentiles",
+    "reconcile",
     "remove_fragments",
 ]

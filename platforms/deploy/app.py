@@ -28,7 +28,7 @@ from monai.deploy.operators.monai_bundle_inference_operator import (
 )
 from monai.transforms import LoadImage
 
-from bundle.commands.words import add_reading_arguments, reading_options
+from bundle.commands import add_reading_arguments, reading_options
 from bundle.errors import InputError, input_error
 from bundle.io import MicroscopyReader, OMETiffWriter, image_name, list_images
 

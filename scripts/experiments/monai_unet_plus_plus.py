@@ -10,7 +10,7 @@ import torch
 from monai.networks.nets import BasicUNetPlusPlus
 from torch import nn
 
-from bundle.networks.blocks import pad_to_multiple
+from bundle.networks import pad_to_multiple
 
 
 class MonaiUNetPlusPlus(nn.Module):

@@ -13,8 +13,7 @@ from monai.transforms import Compose, Transform
 from ... import volumes
 from ...errors import InputError
 from ...io import Image
-from ...transforms import CloseGaps, HysteresisThreshold, RemoveFragments
-from ...transforms.binarization import TOLERANCE, ball
+from ...transforms import CloseGaps, HysteresisThreshold, RemoveFragments, ball, pixels_of_fragment
 from ...volumes import StoredVolume
 from .steps import known_steps
 
@@ -58,7 +57,7 @@ class Binarization:
                 element = ball(step.size, spacing[::-1]).T
                 stages.append(("close", element.reshape((1,) * (3 - element.ndim) + element.shape)))
             else:
-                stages.append(("remove", step.size / np.prod(spacing[::-1]) * (1 - TOLERANCE)))
+                stages.append(("remove", pixels_of_fragment(step.size, spacing[::-1])))
         return stages
 
     def by_blocks(self, probability: StoredVolume, stages: list[Stage], work: Path) -> StoredVolume:

@@ -8,8 +8,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...io import Image
-from ...transforms import LinearContrast
-from ...transforms.contrast import stretch
+from ...transforms import LinearContrast, stretch
 from ...volumes import band_rows
 
 __all__ = ["EnhancedSlices", "GreyBlocks"]

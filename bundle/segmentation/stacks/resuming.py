@@ -17,8 +17,7 @@ from pathlib import Path
 from torch import nn
 
 from ...errors import InputError
-from ...io import atomic
-from ...io.lock import alone
+from ...io import alone, atomic
 
 __all__ = ["fingerprint_of_input", "fingerprint_of_network", "work_folder"]
 

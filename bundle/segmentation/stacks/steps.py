@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from monai.transforms import CopyItemsd, Transform
 
-from ...transforms.arrays import DictionaryTwin
+from ...transforms import DictionaryTwin
 
 __all__ = ["known_steps"]
 

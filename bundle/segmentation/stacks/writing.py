@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...io import Layout, atomic, output_path, remove_found, write_image_planes
-from ...io.atomic import atomic_folder
+from ...io import Layout, atomic, atomic_folder, output_path, remove_found, write_image_planes
 from ...pictures import mask_overlay, write_png
 from ..remarks import remark_on_mask, vessel_share
 from .projections import middle_projection, picture_projection
