@@ -107,7 +107,10 @@ def family_phantom(
     dark = _blank(shape[0], artefacts, chance["handling"])
     for volume in (light, in_focus, mask, slab):
         volume[dark] = 0
-    counted = lens.speckle(light, optics["looks"], chance["count"]) if optics["looks"] else light
+    counted = light
+    if optics["looks"]:
+        grain = tuple(optics["lateral_blur"] * np.array([optics["elongation"], 0.7, 0.7]) / spacing)
+        counted = lens.speckle(light, round(optics["looks"]), grain, chance["count"])
     stack = detect(microscope, counted, chance["count"])
     return Phantom(
         stack=_process(stack, artefacts),

@@ -125,18 +125,26 @@ def shadow(inside: np.ndarray, step: float, strength: float) -> np.ndarray:
     return np.exp(np.float32(-strength * step) * above)
 
 
-def speckle(light: np.ndarray, looks: float, rng: np.random.Generator) -> np.ndarray:
-    """Speckle: coherent light of many scatterers, whose intensity is exponentially distributed, averaged.
+def speckle(light: np.ndarray, looks: int, size: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
+    """Speckle: the light of many scatterers interferes, so that its intensity is exponentially distributed.
+
+    J. W. Goodman, Speckle Phenomena in Optics, 2007, section 3.2: the field is a complex Gaussian, which the
+    microscope blurs; intensities of independent patterns are averaged.
 
     Args:
         light: `[Z, Y, X]`.
-        looks: independent patterns that are averaged. The relative standard deviation is 1/√looks.
+        looks: patterns that are averaged. The relative standard deviation of the light becomes 1/√looks.
+        size: standard deviation of the blur of the field along z, y and x, in voxels.
         rng: source of chance.
 
     Returns:
-        The light with its speckle; the mean is the light.
+        The light with its speckle, float32; its mean is the light.
     """
-    return light * rng.standard_gamma(looks, light.shape, dtype=np.float32) / np.float32(looks)
+    power = np.zeros(light.shape, dtype=np.float32)
+    for _ in range(2 * looks):
+        part = rough(light.shape, size, rng, coarse=False)
+        power += part * part
+    return light * power / np.float32(2 * looks)
 
 
 def vignette(shape: tuple[int, int], loss: float, rng: np.random.Generator) -> np.ndarray:

@@ -8,21 +8,22 @@ from scipy import ndimage
 from ..graphs import VascularGraph
 
 
-def rough(shape: tuple[int, ...], sigma: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+def rough(
+    shape: tuple[int, ...], sigma: tuple[float, ...], rng: np.random.Generator, coarse: bool = True
+) -> np.ndarray:
     """Smooth noise of mean 0 and standard deviation 1.
 
     Args:
         shape: of the result.
         sigma: size of its hills, standard deviation in samples along each axis.
         rng: source of chance.
+        coarse: make wide hills on a coarse grid and interpolate, which is quicker and lowers the variance in between.
 
     Returns:
         The noise, float32. Hills much larger than the array leave noise of less than unit size.
     """
-    # Coarse hills are made on a coarse grid, for a Gaussian of many voxels takes long.
-    stride = [max(int(s / 2), 1) for s in sigma]
-    coarse = [int(np.ceil(n / t)) + 1 for n, t in zip(shape, stride, strict=True)]
-    noise = rng.standard_normal(coarse, dtype=np.float32)
+    stride = [max(int(s / 2), 1) if coarse else 1 for s in sigma]
+    noise = rng.standard_normal([int(np.ceil(n / t)) + 1 for n, t in zip(shape, stride, strict=True)], dtype=np.float32)
     for axis, (n, s, t) in enumerate(zip(shape, sigma, stride, strict=True)):
         noise = ndimage.gaussian_filter1d(noise, s / t, axis, mode="reflect") / _kept(s / t)
         place = np.arange(n, dtype=np.float32) / np.float32(t)
