@@ -18,6 +18,7 @@ from .home import WEIGHTS
 COMMANDS = {
     "demo": "make a phantom, fuse, segment and score it: everything once, to look at",
     "segment": "segment images and stacks: mask, probability and overlay of each",
+    "measure": "measure the vessels of masks: lengths, widths, branch points, distances; tables and graphs",
     "fuse": "fuse the slices of a stack into one image that is in focus everywhere",
     "evaluate": "score masks against true masks: a table and an overlay of each",
     "compare": "compare groups of animals: differences, intervals, exact tests, plots",

@@ -21,7 +21,11 @@ KINDS: dict[str, str | None] = {
     "colour": ".png",
     "rendering": ".png",
     "surface": ".stl",
+    "graph": ".json",
+    "diameters": ".png",
 }
+# other forms of the same, under the same name
+FORMS = {"surface": (".ply",), "graph": (".graphml", ".vtp", ".swc")}
 
 
 def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: str = ".tif") -> Path:
@@ -49,6 +53,6 @@ def remove_found(output_dir: str | Path, source: str | Path, suffix: str = ".tif
     """
     for kind in KINDS.keys() - {"fused", "depth"}:
         path = output_path(output_dir, source, kind, suffix)
-        for file in (path, path.with_suffix(".ply")) if kind == "surface" else (path,):
+        for file in (path, *(path.with_suffix(form) for form in FORMS.get(kind, ()))):
             with suppress(OSError):
                 remove(file)

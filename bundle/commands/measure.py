@@ -1,0 +1,386 @@
+"""Measure the vessels of masks: how long, how wide, how branched, how far from the tissue.
+
+MASK is a mask of any program, 0 and one other value, an image or a stack; or a folder of what "segment" wrote. Beside
+NAME_mask the image (NAME_fused or NAME), the probability and the disagreement are found by their names; with --images
+the grey values are looked for there. Widths are told by grey values where there are any, else by the mask.
+
+For each mask of NAME, OUT gets:
+
+  NAME_graph.json      the vessels as a graph, in the form of a phantom's true graph, and what was measured of it
+  NAME_graph.graphml   for networkx, Gephi, Cytoscape
+  NAME_graph.vtp       centre lines with radii, for ParaView and 3D Slicer
+  NAME_graph.swc       with --swc: a tree; loops are cut, and how many is said
+  NAME_diameters.png   centre lines coloured by diameter: look at it before you believe the numbers
+
+and for all of them images.csv, segments.csv and nodes.csv, with a row for each image, vessel and node, and
+definitions.csv, which says of every column its unit and how it is estimated. Lengths are micrometres if the pixel size
+is known, by the file or --spacing, else pixels. A mask that is measured already is kept; the tables hold all that OUT
+has.
+
+Examples:
+  python -m bundle measure masks --output measured
+  python -m bundle measure cells_mask.png --spacing 1 0.5 0.5 --output measured
+  python -m bundle measure "masks/*_mask.tif" --images stacks --roi regions --output measured
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import __version__
+from ..errors import InputError
+from ..io import KINDS, OUTPUT_SUFFIXES, Image, image_name, list_images, open_image, output_path
+from ..measurements import (
+    TABLES,
+    Measurement,
+    measure,
+    read_rows,
+    rows_of,
+    write_definitions,
+    write_graphml,
+    write_json,
+    write_overlay,
+    write_swc,
+    write_table,
+    write_vtp,
+)
+from ..metrics import as_mask
+from ..transforms import empty_margin
+from .words import add_reading_arguments, reading_options
+
+GRAPH_SUFFIXES = (".graphml", ".vtp", ".swc")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("masks", metavar="MASK", nargs="+", help="files, folders or patterns")
+    parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--images", metavar="FOLDER", type=Path, help="where the grey values are: NAME, or one file")
+    parser.add_argument(
+        "--roi", metavar="MASK", type=Path, help="measure inside this mask only; a folder: inside NAME in it, of each"
+    )
+    add_measuring_arguments(parser)
+    add_reading_arguments(parser)
+    parser.add_argument("--overwrite", action="store_true", help="measure again what is there")
+
+
+def add_measuring_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how vessels are measured, the same for every command that does."""
+    parser.add_argument(
+        "--min-length",
+        metavar="L",
+        type=_positive,
+        default=0.0,
+        help="take away blind ends shorter than this, in µm (pixels without a pixel size; default: 0)",
+    )
+    parser.add_argument("--prune", metavar="SIZE", type=_positive, help="take away spurs whose bulge is below this")
+    parser.add_argument("--swc", action="store_true", help="write the network as SWC too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure the masks, one after the other.
+
+    Returns:
+        0 if every mask was measured or kept, 1 otherwise.
+    """
+    found, failed = _sources(arguments.masks, arguments.images)
+    return measure_all(found, failed, arguments)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A mask and what belongs to it.
+
+    Args:
+        name: of the image.
+        mask: its file.
+        beside: further files by kind: image, probability, disagreement, region.
+    """
+
+    name: str
+    mask: Path
+    beside: dict[str, Path] = field(default_factory=dict)
+
+
+def measure_all(sources: Sequence[Source], failed: int, arguments: argparse.Namespace) -> int:
+    """Measure masks and write the tables of all that OUT holds.
+
+    Args:
+        sources: the masks.
+        failed: how many inputs have failed before.
+        arguments: the command's words.
+
+    Returns:
+        0 if every mask was measured or kept, 1 otherwise.
+    """
+    measured = kept = 0
+    try:
+        for source in tqdm(sources, desc="measure", unit="mask", leave=False, disable=None):
+            try:
+                if _is_kept(source, arguments):
+                    kept += 1
+                else:
+                    _measure_one(source, arguments)
+                    measured += 1
+            except InputError as error:
+                failed += 1
+                tqdm.write(str(error), file=sys.stderr)
+    finally:
+        if measured or kept:
+            _write_tables(arguments.output)
+    print(f"{arguments.output}: {measured} measured, {kept} kept, {failed} failed")
+    return 1 if failed else 0
+
+
+def _sources(given: Iterable[str], images: Path | None) -> tuple[list[Source], int]:
+    """The masks that the words mean, each with what lies beside it; and how many words mean none."""
+    by_name: dict[str, Path] = {}
+    failed = 0
+    for word in given:
+        try:
+            for path in _masks(Path(word)):
+                name = image_name(path).removesuffix("_mask")
+                other = by_name.setdefault(name, path)
+                if other.resolve() != path.resolve():
+                    raise InputError(path, f"has the same name as {other}", "rename one, or measure into two folders")
+        except InputError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+    return [Source(name, path, _beside(name, path, images)) for name, path in by_name.items()], failed
+
+
+def _masks(given: Path) -> list[Path]:
+    """The masks of a file, folder or pattern; outputs of segment that are no masks are passed over."""
+    paths = list_images([given])
+    if given.is_file() or len(paths) == 1:
+        return paths
+    names = {image_name(path) for path in paths}
+    roots = {name.removesuffix("_mask") for name in names}
+    others = {f"{root}_{kind}" for root in roots for kind in KINDS if kind != "mask"}
+    return [path for path in paths if image_name(path) not in others and f"{image_name(path)}_mask" not in names]
+
+
+def _beside(name: str, mask: Path, images: Path | None) -> dict[str, Path]:
+    found = {}
+    for kind in ("probability", "disagreement", "fused"):
+        for suffix in OUTPUT_SUFFIXES.values():
+            path = mask.with_name(f"{name}_{kind}{suffix}")
+            if path.exists():
+                found["image" if kind == "fused" else kind] = path
+    if images is not None:
+        found["image"] = _named(name, images, mask, "image")
+    elif "image" not in found:
+        same = [path for path in _siblings(name, mask.parent) if path.resolve() != mask.resolve()]
+        if len(same) == 1:
+            found["image"] = same[0]
+    return found
+
+
+def _siblings(name: str, folder: Path) -> list[Path]:
+    """The images of a name in a folder."""
+    pattern = "".join(f"[{c}]" if c in "*?[" else c for c in name)
+    return (
+        [path for path in list_images([folder]) if image_name(path) == name] if any(folder.glob(f"{pattern}.*")) else []
+    )
+
+
+def _named(name: str, given: Path, mask: Path, what: str) -> Path:
+    """The file of an image's name in a folder, or the one file given."""
+    if given.is_file():
+        return given
+    found = [
+        path
+        for path in list_images([given])
+        if image_name(path) in (name, f"{name}_mask") and path.name != mask.name or image_name(path) == name
+    ]
+    if len(found) != 1:
+        raise InputError(mask, f"has {len(found) or 'no'} {what} in {given}", f"name one of them {name}")
+    return found[0]
+
+
+def _is_kept(source: Source, arguments: argparse.Namespace) -> bool:
+    """Whether the mask was measured before, in the same way; said if so."""
+    path = output_path(arguments.output, source.name, "graph")
+    if not path.exists() or arguments.overwrite:
+        return False
+    settings = _settings(source, arguments)
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["measured"]["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        before = None
+    if before != settings:
+        raise InputError(
+            path, f"is of another mask than {source.mask}, or was measured otherwise", "--overwrite replaces it"
+        )
+    tqdm.write(f"{source.mask}: kept {path} (--overwrite measures it again)")
+    return True
+
+
+def _settings(source: Source, arguments: argparse.Namespace) -> dict:
+    """All that the numbers depend on."""
+    files = {"mask": source.mask, **source.beside}
+    if arguments.roi is not None:
+        files["region"] = _named(source.name, arguments.roi, source.mask, "region")
+    options = {**reading_options(arguments), "min_length": arguments.min_length, "prune": arguments.prune}
+    return {
+        "version": __version__,
+        "files": {kind: [path.name, _digest(path)] for kind, path in sorted(files.items())},
+        "options": {name: value for name, value in options.items() if value},
+    }
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                digest.update(file.relative_to(path.parent).as_posix().encode())
+                with open(file, "rb") as stream:
+                    while block := stream.read(1 << 22):
+                        digest.update(block)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror or error})", "check the name") from error
+    return digest.hexdigest()
+
+
+def _measure_one(source: Source, arguments: argparse.Namespace) -> None:
+    settings = _settings(source, arguments)
+    opened = open_image(source.mask, **reading_options(arguments))
+    try:
+        mask = as_mask(opened.array())
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(source.mask, str(error), "give masks of 0 and one other value") from error
+    image, image_spacing = _grey(source, opened, mask, arguments)
+    spacing = opened.spacing or image_spacing
+    region = _region(source, mask, arguments)
+    options = {} if arguments.prune is None else {"prune": arguments.prune}
+    measurement = measure(
+        mask,
+        spacing,
+        image=image,
+        probability=_map(source, "probability", mask),
+        region=region,
+        visible=_visible(image),
+        min_length=arguments.min_length,
+        **options,
+    )
+    for line in measurement.remarks:
+        tqdm.write(f"{source.mask}: {line}", file=sys.stderr)
+    _write(source, arguments, measurement, mask if image is None else image, settings)
+    tqdm.write(f"{source.mask}: {_summary(measurement)}, {output_path(arguments.output, source.name, 'graph')}")
+
+
+def _grey(
+    source: Source, mask: Image, array: np.ndarray, arguments: argparse.Namespace
+) -> tuple[np.ndarray | None, tuple[float, ...] | None]:
+    """The grey values of the mask's shape, and their pixel size; none where they are of another shape."""
+    path = source.beside.get("image")
+    if path is None:
+        return None, None
+    image = open_image(path, **reading_options(arguments))
+    if image.shape != array.shape:
+        if arguments.images is not None:
+            raise InputError(
+                path,
+                f"is {_by(image.shape)}, its mask {source.mask} {_by(array.shape)} pixels",
+                "give the image that was segmented, a stack's fusion with a mask of one plane",
+            )
+        return None, image.spacing[-array.ndim :] if image.spacing else None
+    return image.array(), image.spacing
+
+
+def _map(source: Source, kind: str, mask: np.ndarray) -> np.ndarray | None:
+    path = source.beside.get(kind)
+    if path is None:
+        return None
+    array = open_image(path).array()
+    if array.shape != mask.shape:
+        raise InputError(
+            path, f"is {_by(array.shape)}, its mask {source.mask} {_by(mask.shape)} pixels", "segment again"
+        )
+    return array
+
+
+def _region(source: Source, mask: np.ndarray, arguments: argparse.Namespace) -> np.ndarray | None:
+    if arguments.roi is None:
+        return None
+    path = _named(source.name, arguments.roi, source.mask, "region")
+    region = open_image(path, axes=None).array() != 0
+    if region.shape == mask.shape[-region.ndim :]:
+        region = np.broadcast_to(region, mask.shape)
+    if region.shape != mask.shape:
+        raise InputError(
+            path,
+            f"is {_by(region.shape)}, the mask {source.mask} {_by(mask.shape)} pixels",
+            "draw the region on the image that was segmented",
+        )
+    if not region.any():
+        raise InputError(path, "is empty: nothing lies in the region", "draw it with a value other than 0")
+    return region
+
+
+def _visible(image: np.ndarray | None) -> np.ndarray | None:
+    """All but the margin of a mosaic."""
+    if image is None:
+        return None
+    margin = empty_margin(image if image.ndim == 2 else image.max(axis=0))
+    return None if margin is None or margin.all() else np.broadcast_to(~margin, image.shape)
+
+
+def _write(
+    source: Source, arguments: argparse.Namespace, measurement: Measurement, ground: np.ndarray, settings: dict
+) -> None:
+    """Write what there is of an image; the graph as JSON last: where it stands everything stands."""
+    graph = output_path(arguments.output, source.name, "graph")
+    graph.unlink(missing_ok=True)
+    write_graphml(graph.with_suffix(".graphml"), measurement)
+    write_vtp(graph.with_suffix(".vtp"), measurement)
+    if arguments.swc:
+        cut = write_swc(graph.with_suffix(".swc"), measurement)
+        if cut:
+            tqdm.write(f"{source.mask}: {cut} loops are cut in {graph.with_suffix('.swc')}, which holds trees")
+    write_overlay(output_path(arguments.output, source.name, "diameters"), measurement, ground)
+    write_json(graph, measurement, {"settings": settings, "rows": rows_of(source.name, measurement)})
+
+
+def _write_tables(output: Path) -> None:
+    """The tables of all images whose graph lies in OUT."""
+    rows = [read_rows(path) for path in sorted(output.glob("*_graph.json"))]
+    rows = [found for found in rows if found is not None]
+    for name, table in TABLES.items():
+        write_table(output / f"{name}.csv", table, (row for found in rows for row in found[name]))
+    kinds = dict.fromkeys((row["unit"], len(row["axes"])) for found in rows for row in found["images"])
+    write_definitions(output / "definitions.csv", list(kinds))
+
+
+def _summary(measurement: Measurement) -> str:
+    row, unit = measurement.image, "µm" if measurement.unit == "micrometer" else "pixels"
+    return (
+        f"{row['segments']} vessels, {row['length']:.4g} {unit} long, "
+        f"{row['diameter_length_weighted']:.3g} {unit} wide, {row['branch_points']} branch points, {row['loops']} loops"
+    )
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of 0 or more")
+    return value

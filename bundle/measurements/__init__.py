@@ -1,0 +1,40 @@
+"""From masks to numbers: vessels measured along their centre lines, tables, graph files, the picture to check by."""
+
+from .clipping import clip_graph
+from .crofton import crofton_length_density
+from .definitions import IMAGES, NODES, SEGMENTS, Column, columns, unit_of
+from .diameters import Diameters, measure_diameters
+from .distances import TissueDistances, tissue_distances
+from .files import read_rows, write_graphml, write_json, write_swc, write_vtp
+from .measurement import Measurement, measure, measure_graph
+from .overlay import write_overlay
+from .tables import TABLES, read_table, rows_of, write_definitions, write_table
+
+__all__ = [
+    "IMAGES",
+    "NODES",
+    "SEGMENTS",
+    "TABLES",
+    "Column",
+    "Diameters",
+    "Measurement",
+    "TissueDistances",
+    "clip_graph",
+    "columns",
+    "crofton_length_density",
+    "measure",
+    "measure_diameters",
+    "measure_graph",
+    "read_rows",
+    "read_table",
+    "rows_of",
+    "tissue_distances",
+    "unit_of",
+    "write_definitions",
+    "write_graphml",
+    "write_json",
+    "write_overlay",
+    "write_swc",
+    "write_table",
+    "write_vtp",
+]

@@ -1,0 +1,120 @@
+"""How wide vessels are, by the mask's section normal to their centre lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .lines import along, steps
+
+__all__ = ["normals", "section_radii", "tangents"]
+
+RAYS = 24  # of a section in 3D
+GOLDEN = (math.sqrt(5) - 1) / 2
+STEP = 0.2  # of the finest pixel: how far a ray goes at a time
+WIDEST = 3.0  # times the inscribed radius: what goes on beyond has left the vessel through a neighbour
+SAMPLES = 1 << 22  # at a time
+
+
+def tangents(path: np.ndarray, reach: float | np.ndarray, closed: bool = False) -> np.ndarray:
+    """The direction of a path at each of its points, over a piece of it that hides the pixels.
+
+    Args:
+        path: points ``[P, D]``.
+        reach: the arc length before and behind a point that is looked at, one or ``[P]``, in the path's unit.
+        closed: the path returns to its first point.
+
+    Returns:
+        Unit vectors ``[P, D]``; zero for a single point.
+    """
+    at = np.concatenate([[0.0], np.cumsum(steps(path))])
+    here, whole = at, at[-1]
+    if closed:  # once around before it and once after
+        path = np.concatenate([path[:-1], path, path[1:]])
+        at = np.concatenate([at[:-1] - whole, at, at[1:] + whole])
+    ahead = along(path, at, np.minimum(here + reach, at[-1]))
+    way = ahead - along(path, at, np.maximum(here - reach, at[0]))
+    return way / np.maximum(np.sqrt((way**2).sum(axis=1, keepdims=True)), 1e-12)
+
+
+def normals(tangent: np.ndarray) -> np.ndarray:
+    """Directions normal to lines: the one in the plane of rows and columns, and what completes it.
+
+    Args:
+        tangent: unit vectors ``[P, 2]`` or ``[P, 3]``, z, y, x.
+
+    Returns:
+        ``[P, 1, 2]`` or ``[P, 2, 3]``: first the normal that lies in the plane (along x for a line along z).
+    """
+    if tangent.shape[1] == 2:
+        return np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)[:, None]
+    flat = np.stack([np.zeros(len(tangent)), -tangent[:, 2], tangent[:, 1]], axis=1)
+    size = np.sqrt((flat**2).sum(axis=1, keepdims=True))
+    flat = np.where(size > 1e-6, flat / np.maximum(size, 1e-6), np.array([0.0, 0.0, 1.0]))
+    return np.stack([flat, np.cross(tangent, flat)], axis=1)
+
+
+def section_radii(
+    mask: np.ndarray, spacing: Sequence[float], points: np.ndarray, tangent: np.ndarray, inscribed: np.ndarray
+) -> np.ndarray:
+    """The radius of the mask's section normal to a line, at points of that line.
+
+    In 2D half the chord; along a straight vessel its mean is area / length / 2. In 3D the radius of the circle that has
+    the section's area, seen from the point; both to the outline of the pixels, which go on beyond the image's edge.
+
+    Args:
+        mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
+        spacing: along each axis.
+        points: ``[P, D]`` in the spacing's unit; (0, …) is the centre of the first pixel.
+        tangent: unit vectors ``[P, D]``.
+        inscribed: about how far the nearest wall is, ``[P]``, in the same unit.
+
+    Returns:
+        ``[P]``; NaN outside the mask, and where the section is no vessel's: more than three times as far in some
+        direction than the nearest wall, as where two vessels meet.
+    """
+    across = normals(tangent)
+    if mask.ndim == 2:
+        rays = np.concatenate([across, -across], axis=1)
+    else:
+        # turned a little from point to point, so that no shape of section is favoured
+        turn = np.arange(len(points)) * GOLDEN % 1
+        angle = (np.arange(RAYS) + turn[:, None]) * (2 * math.pi / RAYS)
+        rays = np.cos(angle)[..., None] * across[:, None, 0] + np.sin(angle)[..., None] * across[:, None, 1]
+    step = STEP * min(spacing)
+    furthest = WIDEST * inscribed + max(spacing)
+    radii = np.full(len(points), math.nan)
+    order = np.argsort(furthest)
+    start = 0
+    while start < len(order):
+        stop, size = start, 0
+        while stop < len(order) and (stop == start or size <= SAMPLES):
+            stop += max(1, int(SAMPLES / (rays.shape[1] * (furthest[order[stop]] / step + 2))) // 4)
+            stop = min(stop, len(order))
+            size = (stop - start) * rays.shape[1] * (furthest[order[stop - 1]] / step + 2)
+        some = order[start:stop]
+        out = _way_out(mask, spacing, points[some], rays[some], step, float(furthest[some[-1]]))
+        out[out > furthest[some][:, None]] = math.nan
+        with np.errstate(invalid="ignore"):
+            radii[some] = out.mean(axis=1) if mask.ndim == 2 else np.sqrt((out**2).mean(axis=1))
+        start = stop
+    return radii
+
+
+def _way_out(
+    mask: np.ndarray, spacing: Sequence[float], points: np.ndarray, rays: np.ndarray, step: float, furthest: float
+) -> np.ndarray:
+    """How far it is along each ray ``[P, R, D]`` to where the mask ends, ``[P, R]``; infinite if it does not."""
+    away = np.arange(0, furthest + 2 * step, step)
+    index = np.zeros((*rays.shape[:2], len(away)), dtype=np.intp)
+    for axis, (n, size) in enumerate(zip(mask.shape, spacing, strict=True)):
+        at = (points[:, None, axis, None] + rays[..., axis, None] * away) / size
+        index *= n
+        index += np.clip(np.rint(at).astype(np.intp), 0, n - 1)
+    inside = mask.ravel()[index]
+    first = inside.argmin(axis=2)
+    out = np.where(inside.all(axis=2), math.inf, (first - 0.5) * step)
+    out[~inside[..., 0]] = math.nan
+    return out
