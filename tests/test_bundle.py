@@ -40,6 +40,7 @@ ROOMS = [
     "comparison",
     "data",
     "segmentation",
+    "reporting",
     "training",
     "runner",
     "packaging",

@@ -91,11 +91,20 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if every input was segmented or kept, 1 otherwise.
     """
-    _log_to_terminal()
+    log_to_terminal()
     paths, failed = listed(arguments.inputs)
     if not paths:
         return 1
-    parser = configured(arguments, paths)
+    segment_files(configured(arguments, paths))
+    return 1 if failed else 0
+
+
+def segment_files(parser: ConfigParser) -> None:
+    """Segment what a config of :func:`configured` names.
+
+    Raises:
+        InputError: an input failed; its own line has been logged.
+    """
     try:
         parser.get_parsed_content("segmenter").run()
     except Exception as exception:
@@ -103,7 +112,6 @@ def run(arguments: argparse.Namespace) -> int:
         if error is None:
             raise
         raise error from None
-    return 1 if failed else 0
 
 
 def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser:
@@ -149,7 +157,8 @@ class _BesideTheBar(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
 
 
-def _log_to_terminal() -> None:
+def log_to_terminal() -> None:
+    """Show what the package logs, without breaking the progress bar."""
     handler = _BesideTheBar()
     logger = logging.getLogger(__package__.split(".")[0])
     logger.handlers = [handler]

@@ -8,7 +8,7 @@ from .mixed import Mixed, mixed_model
 from .permutation import Permutation, permutation_test, smallest_p
 from .quantities import DEFAULT_QUANTITIES, numbers, quantities_of, title, unit_of
 from .superplot import draw_superplot, svg_text
-from .tables import animal_rows, comparison_rows, plot_rows, write_rows
+from .tables import animal_rows, comparison_rows, csv_text, plot_rows, write_rows
 
 __all__ = [
     "DEFAULT_QUANTITIES",
@@ -23,6 +23,7 @@ __all__ = [
     "animal_rows",
     "compare",
     "comparison_rows",
+    "csv_text",
     "draw_superplot",
     "hedges_g",
     "holm",

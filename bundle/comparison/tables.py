@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from ..io import atomic
 from .compare import Comparison, Difference
 from .groups import Placed
 
-__all__ = ["animal_rows", "comparison_rows", "plot_rows", "write_rows"]
+__all__ = ["animal_rows", "comparison_rows", "csv_text", "plot_rows", "write_rows"]
 
 Row = Mapping[str, object]
 
@@ -99,17 +100,24 @@ def plot_rows(comparison: Comparison) -> list[Row]:
     ]
 
 
-def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
-    """Write rows as CSV: six significant digits, ``nan`` where there is no number.
+def csv_text(rows: Sequence[Row]) -> str:
+    """Rows as the text of a CSV: six significant digits, ``nan`` where there is no number.
 
     Args:
-        path: the file.
         rows: at least one, all with the same columns.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows)
+    return stream.getvalue()
+
+
+def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
+    """Write rows as CSV; see :func:`csv_text`.
 
     Raises:
         InputError: the file cannot be written.
     """
-    with atomic(path) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(rows[0])
-        writer.writerows([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows)
+    with atomic(path) as partial:
+        partial.write_text(csv_text(rows), encoding="utf-8", newline="")

@@ -6,10 +6,11 @@ from .inferers import WholeOrWindowsInferer
 from .likelihood import SliceLikelihood
 from .reconciling import ReconcilingSegmenter
 from .remarks import vessel_share
-from .scales import USUAL_WIDTH, fitting_scale
+from .scales import SEEN_WIDTHS, USUAL_WIDTH, fitting_scale
 from .stacks import SegmentedStack, StackSegmenter
 
 __all__ = [
+    "SEEN_WIDTHS",
     "USUAL_WIDTH",
     "ReconcilingSegmenter",
     "SegmentationEvaluator",
