@@ -53,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
             command.description = module.__doc__
             module.add_arguments(command)
             command.set_defaults(run=module.run)
+    if "--spacing" in argv:
+        argv = importlib.import_module(".commands.words", __package__).joined_lengths(argv)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)

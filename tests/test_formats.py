@@ -232,7 +232,7 @@ BLOCKED = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"zarr", "numcodecs", "czifile", "liffile", "nd2"}:
+        if name.split(".")[0] in {"zarr", "numcodecs", "czifile", "liffile", "nd2", "h5py"}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Blocked())
 import numpy as np
@@ -252,15 +252,15 @@ except InputError as error:
 
 
 def test_without_the_libraries_of_the_extra_each_format_says_how_to_get_them(tmp_path):
-    paths = [tmp_path / f"a.{suffix}" for suffix in ("czi", "lif", "nd2", "zarr")]
-    for path in paths[:3]:
+    paths = [tmp_path / f"a.{suffix}" for suffix in ("czi", "lif", "nd2", "ims", "zarr")]
+    for path in paths[:4]:
         path.write_bytes(b"x")
-    paths[3].mkdir()
+    paths[4].mkdir()
     words = [sys.executable, "-W", "error", "-c", BLOCKED, *map(str, paths)]
     done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     lines = done.stdout.splitlines()
-    assert len(lines) == 5, done.stderr
-    libraries = ["czifile", "liffile", "nd2", "zarr", "zarr"]
+    assert len(lines) == 6, done.stderr
+    libraries = ["czifile", "liffile", "nd2", "h5py", "zarr", "zarr"]
     for line, library, path in zip(lines, libraries, [*paths, f"{paths[0]}.zarr"], strict=True):
         assert line.startswith(f"{path}: ")
         assert f"needs the package {library}; pip install -c constraints.txt -e '.[formats]'" in line

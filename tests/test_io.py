@@ -6,6 +6,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -601,15 +602,39 @@ def test_ome_planes_that_are_missing_are_refused(tmp_path):
     assert "declares 9 planes and holds 6" in refusal(tmp_path / "a.ome.tif")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused_where_they_are(tmp_path, value):
+@pytest.mark.parametrize(("value", "said"), [(np.inf, "infinity"), (3e38, "3e+38"), (-3e38, "3e+38")])
+def test_one_pixel_that_is_no_grey_value_is_refused_where_it_is(tmp_path, value, said):
     array = values((3, 5, 7), np.float32)
     array[1, 2, 3] = value
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack", metadata={"axes": "ZYX"})
     image = open_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(image.plane(0), array[0])
-    with pytest.raises(InputError, match="slice 2 of 3"):
+    with pytest.raises(InputError, match=f"slice 2 of 3 holds {re.escape(said)}, which is no grey value"):
         image.plane(1)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1e300, "no grey value"), (1e-310, "only; multiply them")])
+def test_values_that_no_32_bit_number_holds_are_refused_for_what_they_are(tmp_path, factor, said):
+    tifffile.imwrite(tmp_path / "a.tif", factor * np.abs(values((5, 7), np.float64)), photometric="minisblack")
+    assert said in refusal(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("lowest", [-3.5, 7.0])
+def test_nan_is_a_margin_with_the_lowest_value_of_all_slices(tmp_path, caplog, lowest):
+    array = np.abs(values((3, 5, 7), np.float32)) + 10
+    array[2, 4, 4] = lowest
+    expected = array.copy()
+    array[0], array[1, :2], expected[0], expected[1, :2] = np.nan, np.nan, lowest, lowest
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack", metadata={"axes": "ZYX"})
+    image = open_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.array(), expected)
+    np.testing.assert_array_equal(image.rows(1, 1, 4), expected[1, 1:4])
+    assert "margin" in caplog.text
+
+
+def test_nothing_but_nan_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((3, 5, 7), np.nan, np.float32), metadata={"axes": "ZYX"})
+    assert "nothing but NaN" in refusal(tmp_path / "a.tif")
 
 
 def test_complex_values_are_refused(tmp_path):
@@ -625,6 +650,44 @@ def test_damage_inside_a_page_names_the_slice(tmp_path):
     content[offset : offset + 50] = b"x" * 50
     (tmp_path / "a.tif").write_bytes(content)
     assert "slice 2 of 3 cannot be read" in refusal(tmp_path / "a.tif")
+
+
+def ome_with_its_description_at_the_end(path, array, axes):
+    """As Bio-Formats writes: the pages, and behind them the OME-XML."""
+    sizes = " ".join(f'Size{axis}="{dict(zip(axes, array.shape, strict=True)).get(axis, 1)}"' for axis in "XYZCT")
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+        f'DimensionOrder="XY{axes[1::-1] if len(axes) == 4 else axes[0]}{"".join(a for a in "ZCT" if a not in axes)}" '
+        f'Type="uint16" {sizes}><TiffData/></Pixels></Image></OME>'
+    ).encode()
+    planes = array.reshape(-1, *array.shape[-2:])
+    tifffile.imwrite(path, planes, description=b"x" * len(xml), metadata=None, photometric="minisblack")
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages[0].tags[270]
+        content[tag.offset + 8 : tag.offset + 12] = len(content).to_bytes(4, "little")
+    path.write_bytes(content + xml + b"\0")
+    return len(content), len(xml)
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("CYX", (3, 5, 7)), ("ZCYX", (5, 2, 5, 7))])
+def test_a_description_that_is_cut_off_is_damage_and_no_stack_of_unknown_pages(tmp_path, axes, shape):
+    path, array = tmp_path / "a.ome.tif", values(shape)
+    start, length = ome_with_its_description_at_the_end(path, array, axes)
+    np.testing.assert_array_equal(open_image(path, channel=1).array(), np.take(array, 1, axes.index("C")))
+    whole = path.read_bytes()
+    for kept in (start - 2, start, start + 5, start + length // 2, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        assert "truncated" in refusal(path, channel=1)
+
+
+@pytest.mark.parametrize("damage", [(b"<OME", b"<0ME"), (b"</Pixels>", b"</Pixel5>"), (b'SizeC="3"', b'SizeC="x"')])
+def test_pages_whose_ome_xml_is_damaged_are_read_only_if_their_axes_are_stated(tmp_path, damage):
+    path, array = tmp_path / "a.ome.tif", values((3, 5, 7))
+    ome_with_its_description_at_the_end(path, array, "CYX")
+    path.write_bytes(path.read_bytes().replace(*damage))
+    assert "state what its 3 planes are with --axes" in refusal(path)
+    np.testing.assert_array_equal(open_image(path, axes="CYX", channel=2).array(), array[2])
 
 
 # files that belong together

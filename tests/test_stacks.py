@@ -445,9 +445,9 @@ def torn(path):
     path.write_bytes(content)
 
 
-def not_a_number(path):
+def infinite(path):
     values = grey((4, 30, 40), dtype=np.float32)
-    values[3, 5, 5] = np.nan
+    values[3, 5, 5] = np.inf
     write_ome_tiff(path, values, "ZYX")
 
 
@@ -466,8 +466,8 @@ def no_companion(path):
     [
         (other_page, "different sizes"),
         (torn, "slice 3 of 4 cannot be read"),
-        (not_a_number, "not finite"),
-        (too_large, "float32"),
+        (infinite, "infinity, which is no grey value"),
+        (too_large, "no grey value"),
         (no_companion, "gone.companion.ome"),
     ],
 )

@@ -13,22 +13,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..io import Recording, choose, expand, open_recordings, plausible_spacing, relabel
+from .words import add_choice_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="files, folders or patterns")
-    parser.add_argument("--channel", help="number from 0, or name")
-    parser.add_argument("--time", help="number from 0")
-    parser.add_argument("--scene", help="number from 0, or name")
-    parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
+    add_choice_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a paragraph for each file; a bad one is said and the others go on."""
-    options = {name: getattr(arguments, name) for name in ("channel", "time", "scene", "axes")}
+    options = {name: getattr(arguments, name) for name in ("channel", "time", "scene", "position", "axes")}
     failed = 0
     for given in arguments.files:
         try:
@@ -39,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         for path in paths:
             try:
-                print("\n".join(_describe(path, options)), flush=True)
+                print("\n".join(map(printable, _describe(path, options))), flush=True)
             except InputError as error:
                 print(error, file=sys.stderr)
                 failed += 1
@@ -51,8 +49,8 @@ def _describe(path: Path, options: dict[str, str | None]) -> Iterator[str]:
     try:
         image = choose(scenes, **options)
         reading = f"{image.axes} {_by(image.shape)}"
-        if any("S" in scene.axes for scene in scenes) and options["channel"] is None:
-            reading += ", if its colours are equal; else choose one with --channel"
+        if any(scene.size.get("S", 1) > 1 for scene in scenes) and options["channel"] is None:
+            reading += ", if they are equal; else choose one with --channel"
     except InputError as error:
         if any(options.values()):
             raise
@@ -68,13 +66,17 @@ def _describe(path: Path, options: dict[str, str | None]) -> Iterator[str]:
         size = scene.size
         channels = ", ".join(f"{i} {name}" for i, name in enumerate(scene.channels))
         if size.get("S", 1) > 1:
-            channels = "colours: red, green, blue" + (", alpha" if size["S"] > 3 else "")
+            kind = "colours" if "red" in scene.sample_names else "samples"
+            channels = f"{kind}: {', '.join(scene.sample_names)}"
         yield f"    axes      {axes}"
         yield f"    shape     {_by(scene.shape)}"
         yield f"    type      {scene.dtype.name}"
         yield f"    spacing   {_spacing(scene)}"
         yield f"    channels  {size.get('C', 1)}{f' ({channels})' if channels else ''}"
         yield f"    times     {size.get('T', 1)}"
+        if size.get("R", 1) > 1:
+            positions = ", ".join(f"{i} {name}" for i, name in enumerate(scene.positions))
+            yield f"    positions {size['R']}{f' ({positions})' if positions else ''}"
         if scene.problem is not None:
             yield f"    is not read: {'; '.join(scene.problem)}"
     yield f"  scenes      {len(scenes)}"

@@ -53,10 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--spacing",
-        type=_length,
-        nargs=3,
+        type=_voxel,
         default=(2.0, 0.8, 0.8),
-        metavar=("Z", "Y", "X"),
+        metavar="Z Y X",
         help="micrometres between voxels (default: 2 0.8 0.8)",
     )
     parser.add_argument("--seed", type=_natural, default=0, help="of the set (default: %(default)s)")
@@ -191,6 +190,13 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+def _voxel(text: str) -> tuple[float, ...]:
+    lengths = tuple(_length(word) for word in text.split())
+    if len(lengths) != 3:
+        raise argparse.ArgumentTypeError("give micrometres along Z, Y and X")
+    return lengths
 
 
 def _length(text: str) -> float:

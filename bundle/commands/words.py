@@ -5,24 +5,69 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from ..errors import InputError
 from ..io import expand, is_possible_size, list_images
 
-READING = ("channel", "time", "scene", "axes", "spacing")
+READING = ("channel", "time", "scene", "position", "axes", "spacing")
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how a file is read, the same for every command."""
-    parser.add_argument("--channel", help="number from 0, or name")
+    add_choice_arguments(parser)
+    parser.add_argument(
+        "--spacing",
+        type=_lengths,
+        metavar="[Z] Y X",
+        help="micrometres per voxel, instead of the file's: three numbers of a stack, two are enough of an image",
+    )
+
+
+def add_choice_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which part of a file is meant."""
+    parser.add_argument("--channel", help="number from 0, or name; of a colour image red, green or blue")
     parser.add_argument("--time", help="number from 0")
     parser.add_argument("--scene", help="number from 0, or name")
+    parser.add_argument("--position", help="of the stage: number from 0, or name")
     parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
-    parser.add_argument(
-        "--spacing", type=length, nargs=3, metavar=("Z", "Y", "X"), help="micrometres per voxel, instead of the file's"
-    )
+
+
+def joined_lengths(words: Sequence[str]) -> list[str]:
+    """Make the two or three numbers after ``--spacing`` one word, which leaves what follows to be an input.
+
+    Args:
+        words: a command line.
+    """
+    joined: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--spacing":
+            lengths = [text for text in takewhile(_is_number, rest[:3])]
+            del rest[: len(lengths)]
+            word = f"--spacing={' '.join(lengths)}"
+        joined.append(word)
+        if word == "--":
+            return joined + rest
+    return joined
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _lengths(text: str) -> tuple[float, ...]:
+    lengths = tuple(map(length, text.split()))
+    if len(lengths) not in (2, 3):
+        raise argparse.ArgumentTypeError("give micrometres along Z, Y and X, or of an image along Y and X")
+    return lengths
 
 
 def length(text: str) -> float:

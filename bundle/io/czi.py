@@ -15,9 +15,9 @@ import numpy as np
 from ..errors import InputError
 from .extras import format_library
 from .image import Recording
+from .pages import opened
 from .remarks import remark
 from .spacing import to_micrometres
-from .tiff import opened
 
 _AGAIN = "get another copy"
 # what these axes number is raw data of a method, from which ZEN computes the image

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from . import ome_xml
-from .image import Image, Recording, choose, first_line
+from . import content, ndtiff, ome_files
+from .image import Image, Recording, choose
+
+logger = logging.getLogger(__name__)
 
 # suffix: module of this package with `recordings(path) -> list[Recording]`
 READERS = {
@@ -28,6 +31,7 @@ READERS = {
     ".czi": "czi",
     ".lif": "lif",
     ".nd2": "nd2",
+    ".ims": "imaris",
 }
 
 
@@ -45,55 +49,88 @@ def is_readable(path: Path) -> bool:
 
 def is_folder_format(path: Path) -> bool:
     """Tell whether a folder is an image, or a collection of images, of a format that is stored as a folder."""
-    if not path.is_dir():
+    try:
+        if not path.is_dir():
+            return False
+        return path.suffix.lower() == ".zarr" or any((path / name).is_file() for name in (".zgroup", "zarr.json"))
+    except OSError:  # no permission to look into it
         return False
-    return path.suffix.lower() == ".zarr" or any((path / name).is_file() for name in (".zgroup", "zarr.json"))
+
+
+def together(path: Path) -> set[Path]:
+    """The files that are read as one recording with this one, and are no images of their own beside it.
+
+    Whatever is amiss is said when the file is opened.
+    """
+    name = path.name.lower()
+    try:
+        if name.endswith((".ome.tif", ".ome.tiff", ".companion.ome")):
+            return ome_files.members(path)
+        if name.endswith((".tif", ".tiff")):
+            found = set(ndtiff.members(path.parent))
+            return found if path in found else {path}
+    except Exception as error:  # libraries raise what they come across
+        logger.debug("%s", path, exc_info=error)
+    return {path}
 
 
 def parts(path: Path) -> list[Path]:
-    """Return the files that are read as parts of this one, and are no images of their own beside it."""
-    if not path.name.lower().endswith(".companion.ome"):
-        return []
-    try:
-        images = ome_xml.parse(path.read_text(encoding="utf-8")).images
-    except (OSError, ValueError):  # said when the file is opened
-        return []
-    return [path.with_name(data.file) for image in images for data in image.data if data.file]
+    """The other files that are read as one recording with this one."""
+    return sorted(together(path) - {path})
 
 
 def open_recordings(path: str | Path) -> list[Recording]:
     """Open a file and return its scenes; no pixel is read.
 
+    What kind of file it is, its beginning says; only if that says nothing, its name.
+
     Raises:
         InputError: the file is missing, empty, damaged, or of a format that is not read.
     """
     path = Path(path)
+    try:
+        recordings = importlib.import_module(f".{_module(path)}", __package__).recordings(path)
+        for recording in recordings:
+            if recording.dtype.kind not in "buif":
+                raise InputError(path, f"holds {recording.dtype} values", "only real numbers are read")
+            if 0 in recording.shape:
+                raise InputError(path, "holds no pixels", "get another copy")
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError(path, "does not fit into memory", "cut it into smaller ones") from error
+    except Exception as error:  # on damaged files the libraries raise whatever they come across
+        logger.debug("%s", path, exc_info=error)
+        if isinstance(error, OSError) and error.errno and error.strerror:
+            raise InputError(
+                path, f"cannot be read ({error.strerror})", "check that it is there and that you may read it"
+            ) from error
+        raise InputError(path, "is damaged, or not of the kind that its name says", "get another copy") from error
+    return recordings
+
+
+def _module(path: Path) -> str:
+    """The module that reads a file."""
     suffix = _suffix(path)
     if not path.exists():
         raise InputError(path, "no such file", "check the name")
-    if path.is_dir() and suffix != ".zarr":
-        raise InputError(path, "is a folder", "name a file in it")
-    if suffix not in READERS:
+    if path.is_dir():
+        return READERS[suffix] if suffix == ".zarr" else _folder(path)
+    if path.stat().st_size == 0:
+        raise InputError(path, "is empty (0 bytes)", "get another copy")
+    module = content.module_of(path, content.beginning(path))
+    foreign = content.unread(path)
+    if foreign is not None and module not in ("tiff", "picture", "nifti") or path.suffix.lower() == ".stk":
+        what, remedy = foreign
+        raise InputError(path, f"is {what}, which is not read", remedy)
+    if module is None and suffix not in READERS:
         kind = f"files ending in {suffix} are not read" if suffix else "a file without a suffix is not read"
         raise InputError(path, kind, f"readable are {', '.join(READERS)}")
-    try:
-        if path.stat().st_size == 0:
-            raise InputError(path, "is empty (0 bytes)", "get another copy")
-        module = importlib.import_module(f".{READERS[suffix]}", __package__)
-        recordings = module.recordings(path)
-    except InputError:
-        raise
-    except Exception as error:  # on damaged files the libraries raise whatever they come across
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
-        raise InputError(
-            path, f"cannot be read ({reason})", "check that it is whole and that you may read it"
-        ) from error
-    for recording in recordings:
-        if recording.dtype.kind not in "buif":
-            raise InputError(path, f"holds {recording.dtype} values", "only real numbers are read")
-        if 0 in recording.shape:
-            raise InputError(path, "holds no pixels", "get another copy")
-    return recordings
+    return module or READERS[suffix]
+
+
+def _folder(path: Path) -> str:
+    raise InputError(path, "is a folder", "name a file in it")
 
 
 def open_image(
@@ -102,6 +139,7 @@ def open_image(
     channel: int | str | None = None,
     time: int | str | None = None,
     scene: int | str | None = None,
+    position: int | str | None = None,
     axes: str | None = None,
     spacing: Sequence[float] | None = None,
 ) -> Image:
@@ -112,10 +150,19 @@ def open_image(
         channel: index from 0, or name; for a colour image 0, 1, 2 or ``red``, ``green``, ``blue``.
         time: index of the time point, from 0.
         scene: index from 0, or name.
+        position: of the stage; index from 0, or name.
         axes: what the stored dimensions are, where the file does not say or is wrong, such as ``"ZYX"``.
         spacing: micrometres along Z, Y, X (of an image: Y, X), instead of the file's.
 
     Raises:
         InputError: the file cannot be read as one image or stack; the message says why and what to do.
     """
-    return choose(open_recordings(path), channel=channel, time=time, scene=scene, axes=axes, spacing=spacing)
+    return choose(
+        open_recordings(path),
+        channel=channel,
+        time=time,
+        scene=scene,
+        position=position,
+        axes=axes,
+        spacing=spacing,
+    )

@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
-from .formats import is_folder_format, is_readable, parts
+from .content import unread
+from .formats import is_folder_format, is_readable, together
+from .remarks import remark
 
+_ABOUT = {".txt", ".md", ".csv", ".json", ".xml", ".log"}  # what lies beside images for people
+_NAMED = 5
 _DOUBLE = (".ome.tif", ".ome.tiff", ".nii.gz", ".ome.zarr", ".companion.ome")
 
 
@@ -56,21 +60,54 @@ def list_images(inputs: Iterable[str | Path]) -> list[Path]:
 
 
 def expand(given: Path) -> list[Path]:
-    """Expand one file, folder or pattern to the files it means; see :py:func:`list_images`."""
-    if given.is_file() or is_folder_format(given):
-        return [given]
-    if given.is_dir():
-        files = sorted(path for path in given.iterdir() if is_readable(path) and _is_image(path))
-        described = {part for path in files for part in parts(path)}
-        files = [path for path in files if path not in described]
-        if not files:
-            raise InputError(given, "no image in this folder", "give a folder of images, or the files themselves")
-        return files
-    pattern = str(given)
-    files = sorted(path for path in map(Path, glob.glob(pattern)) if _is_image(path))
+    """Expand one file, folder or pattern to the files it means; see :py:func:`list_images`.
+
+    Of files that are read as one recording the first stands for all. What a folder holds beside is said.
+    """
+    try:
+        if given.is_file() or is_folder_format(given):
+            return [given]
+        if given.is_dir():
+            return _in_folder(given)
+        files = sorted(path for path in map(Path, glob.glob(str(given))) if _is_image(path))
+    except OSError as error:
+        raise InputError(given, f"cannot be looked into ({error.strerror})", "check that you may read it") from error
     if not files:
         raise InputError(given, "no such file or folder", "check the name")
     return files
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in entries if is_readable(path) and _is_image(path)]
+    kept, parts = [], set()
+    for path in files:
+        if path in parts:
+            continue
+        recording = sorted(together(path) & set(files) | {path})
+        # what describes the others has the name of the whole
+        kept.append(next((one for one in recording if one.name.lower().endswith(".companion.ome")), path))
+        parts.update(recording)
+    if not kept:
+        raise InputError(folder, "no image in this folder", _way_out(entries))
+    left = [path for path in entries if path not in files and path.suffix.lower() not in _ABOUT]
+    if left:
+        named = ", ".join(f"{path.name}{_kind(path)}" for path in left[:_NAMED])
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        remark(folder, f"leaves out what is no image that is read: {named}{more}")
+    return kept
+
+
+def _kind(path: Path) -> str:
+    known = unread(path)
+    return " (a folder)" if path.is_dir() else f" ({known[0]}: {known[1]})" if known else ""
+
+
+def _way_out(entries: list[Path]) -> str:
+    known = next((unread(path) for path in entries if unread(path)), None)
+    if known is not None:
+        return f"it holds {known[0]}: {known[1]}"
+    return "give a folder of images, or the files themselves"
 
 
 def _is_image(path: Path) -> bool:

@@ -14,8 +14,8 @@ import tifffile
 
 from ..errors import InputError
 from .image import Recording
+from .pages import check_whole, quiet
 from .spacing import to_micrometres
-from .tiff import check_whole, quiet
 
 _AGAIN = "copy it again, with everything that belongs to it"
 

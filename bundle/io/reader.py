@@ -29,6 +29,7 @@ class MicroscopyReader(ImageReader):
         scene: index or name.
         axes: what the stored dimensions are.
         spacing: micrometres along Z, Y, X.
+        position: of the stage; index or name.
     """
 
     def __init__(
@@ -38,8 +39,16 @@ class MicroscopyReader(ImageReader):
         scene: int | str | None = None,
         axes: str | None = None,
         spacing: Sequence[float] | None = None,
+        position: int | str | None = None,
     ) -> None:
-        self.options = {"channel": channel, "time": time, "scene": scene, "axes": axes, "spacing": spacing}
+        self.options = {
+            "channel": channel,
+            "time": time,
+            "scene": scene,
+            "axes": axes,
+            "spacing": spacing,
+            "position": position,
+        }
 
     def verify_suffix(self, filename: Sequence[str | Path] | str | Path) -> bool:
         """Tell whether all files have suffixes that are read."""

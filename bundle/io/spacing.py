@@ -37,6 +37,8 @@ _ALIASES = {
 }
 # from a tenth of an ångström to a centimetre per pixel
 _SMALLEST, _LARGEST = 1e-5, 1e4
+# of a light microscope, from an expanded specimen to a whole slide's overview
+_USUAL = 0.01, 100.0
 
 
 def to_micrometres(value: float | str | None, unit: str | None) -> float | None:
@@ -58,8 +60,15 @@ def is_possible_size(length: float) -> bool:
     return _SMALLEST <= length <= _LARGEST
 
 
+def is_usual(length: float) -> bool:
+    """Tell whether a length in micrometres can be a pixel's of a light microscope."""
+    return _USUAL[0] <= length <= _USUAL[1]
+
+
 def plausible_spacing(path: str | os.PathLike, spacing: Mapping[str, float | None]) -> dict[str, float]:
     """Return the stated pixel sizes; if one of them is no possible length, none, with one warning.
+
+    A length that is possible, but of no light microscope, is returned and warned of.
 
     Args:
         path: the file, named in the warning.
@@ -68,7 +77,27 @@ def plausible_spacing(path: str | os.PathLike, spacing: Mapping[str, float | Non
     stated = {axis: length for axis, length in spacing.items() if length is not None}
     wrong = {axis: length for axis, length in stated.items() if not is_possible_size(length)}
     if wrong:
-        listed = ", ".join(f"{axis} {length:g} µm" for axis, length in wrong.items())
-        remark(path, f"impossible pixel size ({listed}), ignored; --spacing states the right one")
+        remark(path, f"impossible pixel size ({_listed(wrong)}), ignored; --spacing states the right one")
         return {}
+    check_usual(path, stated)
     return stated
+
+
+def check_usual(path: str | os.PathLike, spacing: Mapping[str, float]) -> None:
+    """Warn of a pixel size that no light microscope has.
+
+    Args:
+        path: the file, named in the warning.
+        spacing: axis letter to micrometres.
+    """
+    odd = {axis: length for axis, length in spacing.items() if not is_usual(length)}
+    if odd:
+        remark(
+            path,
+            f"PIXEL SIZE of no light microscope ({_listed(odd)}; {_USUAL[0]:g} to {_USUAL[1]:g} µm are usual): "
+            "lengths, scale bars and --scale auto are wrong unless it is right; --spacing states another",
+        )
+
+
+def _listed(lengths: Mapping[str, float]) -> str:
+    return ", ".join(f"{axis} {length:.6g} µm" for axis, length in lengths.items())
