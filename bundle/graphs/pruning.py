@@ -9,6 +9,8 @@ import numpy as np
 
 __all__ = ["Line", "Net", "Node"]
 
+_CORNER = 1.5  # radii
+
 
 @dataclass
 class Node:
@@ -18,11 +20,13 @@ class Node:
         position: (z, y, x), micrometres.
         depth: distance to the background there, micrometres.
         lines: names of the lines that end here; of one that begins and ends here twice.
+        tips: where lines ended that were taken out here, ``[3]`` each.
     """
 
     position: np.ndarray
     depth: float
     lines: list[int] = field(default_factory=list)
+    tips: list[np.ndarray] = field(default_factory=list)
 
 
 @dataclass
@@ -111,15 +115,23 @@ class Net:
             small = [name for name in self.lines if self._bulge(name) < least]
             if not small:
                 return
-            bases = []
-            for name in small:
-                line = self.take_line(name)
-                tip, base = line.source, line.target
-                if self.nodes[tip].lines:
-                    tip, base = base, tip
-                del self.nodes[tip]
-                bases.append(base)
-            self.straighten(sorted(set(bases)))
+            self.drop(small)
+
+    def drop(self, names: list[int]) -> None:
+        """Take out lines, with their free ends; where they branched off, what is left is joined."""
+        tips = {end for name in names for end in self._ends(name) if len(self.nodes[end].lines) == 1}
+        bases = {end for name in names for end in self._ends(name)} - tips
+        for name in names:
+            line = self.take_line(name)
+            for tip, base in ((line.source, line.target), (line.target, line.source)):
+                if tip in tips:
+                    gone = self.nodes.pop(tip)
+                    if base in bases:
+                        self.nodes[base].tips += gone.tips or [gone.position]
+        self.straighten(sorted(bases))
+
+    def _ends(self, line: int) -> tuple[int, int]:
+        return self.lines[line].source, self.lines[line].target
 
     def merge(self) -> None:
         """Make one branch point of two between which runs one line, if the ball that fits into the one holds the other.
@@ -153,7 +165,8 @@ class Net:
         return None
 
     def _other(self, line: int, name: int) -> int:
-        return self.lines[line].target if self.lines[line].source == name else self.lines[line].source
+        source, target = self._ends(line)
+        return target if source == name else source
 
     def _move(self, old: int, new: int) -> None:
         """Let the lines of one node end at another, and take it out."""
@@ -164,6 +177,30 @@ class Net:
             source = new if line.source == old else line.source
             self.add_line(Line(source, new, line.points, line.depths))
         del self.nodes[old]
+
+    def shorten(self) -> None:
+        """Cut free ends back to the last ball that is far from the tip, so that a line points out of its vessel's end.
+
+        A line runs on into a corner of a vessel that ends square. What lies within 1.5 radii of the tip goes; a corner
+        is 1.4 radii from the last ball.
+        """
+        for name, node in list(self.nodes.items()):
+            if len(node.lines) != 1:
+                continue
+            line = self.lines[node.lines[0]]
+            outward = line if line.target == name else line.turned()
+            points, depths = self.points_of(outward)
+            last = max(self._first_near(points, depths, tip) for tip in node.tips or [node.position])
+            node.position, node.depth = points[last], float(depths[last])
+            kept = Line(outward.source, name, points[1:last], depths[1:last])
+            kept = kept if outward is line else kept.turned()
+            line.points, line.depths = kept.points, kept.depths
+
+    @staticmethod
+    def _first_near(points: np.ndarray, depths: np.ndarray, tip: np.ndarray) -> int:
+        """Of the points of a line, but its first, the first one that is near the tip."""
+        near = np.linalg.norm(points[1:] - tip, axis=1) <= _CORNER * depths[1:]
+        return int(np.argmax(near)) + 1 if near.any() else len(points) - 1
 
     def _bulge(self, name: int) -> float:
         """Bulge size of a line with one free end; infinite for others."""

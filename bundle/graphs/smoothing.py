@@ -21,15 +21,15 @@ def smooth(lines: list[np.ndarray], spacing: np.ndarray, closed: list[bool]) -> 
     Args:
         lines: points ``[P, 3]``, micrometres.
         spacing: of the voxels, micrometres.
-        closed: whether a line comes back to where it begins; its first point is not repeated at its end.
+        closed: whether a line is a ring; its first point is also its last.
 
     Returns:
         The smoothed points of each line.
     """
     if not lines:
         return []
-    around = [len(line) if ring else 0 for line, ring in zip(lines, closed, strict=True)]
-    whole = [np.concatenate([line] * 3) if ring else line for line, ring in zip(lines, closed, strict=True)]
+    around = [len(line) - 1 if ring else 0 for line, ring in zip(lines, closed, strict=True)]
+    whole = [np.concatenate([line[:-1]] * 3) if ring else line for line, ring in zip(lines, closed, strict=True)]
     sizes = np.array([len(line) for line in whole])
     owner = np.repeat(np.arange(len(sizes)), sizes)
     points = np.concatenate(whole) / spacing
@@ -48,7 +48,7 @@ def smooth(lines: list[np.ndarray], spacing: np.ndarray, closed: list[bool]) -> 
         best = np.where(good[owner][:, None], smoothed, best)
         least, most = np.where(good, power, least), np.where(good, most, power)
     parts = np.split(best * spacing, np.cumsum(sizes)[:-1])
-    return [part[extra : len(part) - extra] if extra else part for part, extra in zip(parts, around, strict=True)]
+    return [part[extra : 2 * extra + 1] if extra else part for part, extra in zip(parts, around, strict=True)]
 
 
 def _whittaker(points: np.ndarray, owner: np.ndarray, penalty: np.ndarray) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""A mask that is read by boxes, whether it is in memory or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..volumes import Volume
+
+__all__ = ["Box", "Field"]
+
+Box = tuple[slice, slice, slice]
+
+BRICK_VOXELS = 1 << 23  # some ten bytes each are needed while a brick is worked on
+
+
+class Field:
+    """A mask, its size, and the bricks in which it is gone through: whole rows, so that a brick is cut in z and y only.
+
+    Args:
+        mask: bool ``[Z, Y, X]``, or a volume that is read by rows.
+        voxels: about how many a brick has.
+    """
+
+    def __init__(self, mask: np.ndarray | Volume, voxels: int = BRICK_VOXELS) -> None:
+        self.mask = mask
+        self.shape = tuple(int(side) for side in mask.shape)
+        side = max(1, round((voxels / max(1, self.shape[2])) ** 0.5))
+        height = min(side, self.shape[1])
+        depth = max(1, min(self.shape[0], voxels // max(1, self.shape[2] * height)))
+        self.brick = depth, max(1, min(self.shape[1], voxels // max(1, self.shape[2] * depth)))
+
+    def bricks(self) -> Iterator[Box]:
+        """Boxes that cover the field, in order."""
+        depth, height = self.brick
+        for z in range(0, self.shape[0], depth):
+            for y in range(0, self.shape[1], height):
+                yield (
+                    slice(z, min(z + depth, self.shape[0])),
+                    slice(y, min(y + height, self.shape[1])),
+                    slice(0, self.shape[2]),
+                )
+
+    def read(self, box: Box) -> np.ndarray:
+        """The voxels of a box, bool ``[Z, Y, X]``."""
+        if isinstance(self.mask, np.ndarray):
+            return self.mask[box]
+        z, y, x = box
+        planes = [self.mask.rows(plane, y.start, y.stop)[:, x] for plane in range(z.start, z.stop)]
+        return np.asarray(planes) != 0
+
+    def around(self, box: Box, halo: int) -> tuple[Box, Box]:
+        """A box with a halo in z and y, as far as the field reaches, and where in it the box is."""
+        large = [
+            slice(max(0, side.start - halo), min(end, side.stop + halo))
+            for side, end in zip(box[:2], self.shape, strict=False)
+        ]
+        inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, large, strict=False)]
+        return (*large, box[2]), (*inner, box[2])
