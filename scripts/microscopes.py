@@ -29,16 +29,16 @@ from bundle.data import labelled_images
 from bundle.engines import WholeOrWindowsInferer, load_weights
 from bundle.io import atomic, image_name, open_image
 from bundle.metrics import Confusion, centerline_dice
-from bundle.phantoms import make_phantom, tube_field
+from bundle.phantoms import FAMILIES, make_phantom
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
 
 from .experiments.datasets import stack_files
 from .experiments.parts import ROOT
 
-FAMILIES = ("confocal",)
+PLAIN = "plain"  # the phantoms of no family
 SEED = 9000  # of the phantoms, which no training has seen
-SHAPE = (16, 192, 192)
-COUNT = 6  # phantoms of each family
+SHAPE = (12, 192, 192)
+COUNT = 4  # phantoms of each family
 MIDDLE = 256  # pixels of a side that --fast looks at
 SHOWN = ("dice", "cldice", "sensitivity", "precision")
 Network = Callable[[torch.Tensor], torch.Tensor]
@@ -90,17 +90,16 @@ def synthetic(data: Path) -> Iterator[Case]:
 def phantoms(family: str) -> Iterator[Case]:
     """Phantoms with the vessel within half a step of each slice."""
     for index in range(COUNT):
-        phantom = make_phantom(SHAPE, seed=SEED, index=index)
-        yield Case(f"{family}_{index}", phantom.stack.T, slab(phantom).T)
+        phantom = make_phantom(SHAPE, seed=SEED, index=index, family=None if family == PLAIN else family)
+        yield Case(f"{family}_{index}", phantom.stack.T, phantom.slab_mask.T)
 
 
-def slab(phantom, parts: int = 4) -> np.ndarray:
-    """Where a vessel lies within half a step of the plane, ``[Z, Y, X]``."""
-    depth, *plane = phantom.mask.shape
-    step, *pixel = phantom.spacing
-    fine = tube_field(phantom.graph, (parts * (depth - 1) + 1, *plane), (step / parts, *pixel)).mask
-    half = parts // 2
-    return np.stack([fine[max(0, z - half) : z + half + 1].any(0) for z in range(0, len(fine), parts)])
+def sections() -> Iterator[Case]:
+    """Single images of sections, as a camera takes them: the middle slices of phantoms, sparse and dim ones too."""
+    for family in ("thin-section", "thick-section"):
+        for case in phantoms(family):
+            middle = case.image.shape[-1] // 2
+            yield Case(case.name, case.image[..., middle], case.mask[..., middle])
 
 
 def _read(path: Path | str) -> np.ndarray:
@@ -110,13 +109,14 @@ def _read(path: Path | str) -> np.ndarray:
 def sets(data: Path) -> dict[str, Callable[[], Iterator[Case]]]:
     """All that can be scored, by name; of one name in ``_fused`` and ``_slices`` the images are the same."""
     stacks = {"vesselnn": lambda: vesselnn(data), "octa": lambda: octa(data)}
-    stacks |= {f"phantoms_{family}": lambda family=family: phantoms(family) for family in FAMILIES}
+    stacks |= {f"phantoms_{family}": lambda family=family: phantoms(family) for family in (PLAIN, *FAMILIES)}
     made: dict[str, Callable[[], Iterator[Case]]] = {}
     for name, cases in stacks.items():
         made[f"{name}_slices"] = cases
         made[f"{name}_fused"] = lambda cases=cases: (case.fused() for case in cases())
     for split in ("val", "test"):
         made[f"vessmap_{split}"] = lambda split=split: pairs(data / "vessmap", split)
+    made["sections"] = sections
     made["octa_synthetic"] = lambda: synthetic(data)
     return made
 

@@ -1,0 +1,150 @@
+"""Make the images that the shipped weights are trained on: phantoms of every family, VessMAP, synthetic angiograms.
+
+    python -m scripts.training_images DIR OUT [--count 40] [--seed 1]
+
+DIR holds ``vessmap`` and ``octa/synthetic``. OUT becomes a dataset folder whose images are as the network sees them:
+their contrast is enhanced already, in one of several ways drawn by chance, so that none of them is what the network
+counts on. Of each phantom there are some slices, whose truth is the vessel within half a step of the plane, and the
+fused image, whose truth is the projection. Every tenth phantom validates, and VessMAP's validation images do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+from scipy import ndimage
+
+from bundle.data import labelled_images
+from bundle.io import image_name, open_image
+from bundle.phantoms import FAMILIES, make_phantom
+from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus
+
+SHAPE = (12, 256, 256)
+SLICES = 3  # of each phantom
+FUSED = 0.6  # share of the phantoms that are fused as well
+VARIANTS = 6  # of each image of VessMAP
+PARTS = 3  # of each angiogram
+PART = 128  # pixels of their sides
+VALIDATING = 10  # every tenth phantom
+LOWER, UPPER = (0.5, 1.0, 2.0), (99.0, 99.0, 99.5, 99.8)  # percentiles of linear contrast
+PLAIN = "plain"  # the phantoms of no family
+
+Item = tuple[str, np.ndarray, np.ndarray, str]  # name, image in 0…1, mask, split
+
+
+def linear(image: np.ndarray, rng: np.random.Generator, among: np.ndarray | None = None) -> np.ndarray:
+    """Linear contrast between percentiles drawn by chance, of the image or of the stack it is from."""
+    low, high = np.percentile(image if among is None else among, (rng.choice(LOWER), rng.choice(UPPER)))
+    return np.clip((image - low) / max(high - low, 1e-6), 0, 1)
+
+
+def equalized(image: np.ndarray) -> np.ndarray:
+    """Adaptive equalisation, the paper's contrast of fused images."""
+    plane = torch.from_numpy(np.ascontiguousarray(image, np.float32))[None]
+    return np.asarray(AdaptiveHistogramEqualization()(plane))[0]
+
+
+def of_phantom(job: tuple[str, int], seed: int) -> list[Item]:
+    """Slices of a phantom, and its fused image.
+
+    Args:
+        job: family and number.
+        seed: of the series.
+    """
+    family, index = job
+    phantom = make_phantom(SHAPE, seed=seed, index=index, family=None if family == PLAIN else family)
+    rng = np.random.default_rng([seed, index, len(family)])
+    stack = phantom.stack.astype(np.float32)
+    split = "train" if (index + 1) % VALIDATING else "val"
+    items = []
+    for z in rng.choice(len(stack), SLICES, replace=False):
+        way = rng.random()
+        image = equalized(stack[z]) if way < 0.08 else linear(stack[z], rng, stack if way < 0.75 else None)
+        items.append((f"{family}-{index}-{z}", image, phantom.slab_mask[z], split))
+    if rng.random() < FUSED:
+        fused = np.asarray(FuseFocus()(torch.from_numpy(np.ascontiguousarray(stack.T))[None]))[0].T
+        image = equalized(fused) if rng.random() < 0.4 else linear(fused, rng)
+        items.append((f"{family}-{index}-fused", image, phantom.projected_mask, split))
+    return items
+
+
+def of_vessmap(folder: Path, rng: np.random.Generator) -> Iterator[Item]:
+    """Its images in several contrasts, some of them blurred or noisy first."""
+    for split in ("train", "val"):
+        for pair in labelled_images(folder, split):
+            image = open_image(pair["image"]).array().astype(np.float32)
+            mask = open_image(pair["label"]).array() > 0
+            ways: list[Callable[[], np.ndarray]] = [partial(equalized, image), partial(linear, image, rng)]
+            if split == "train":
+                ways += [*ways, partial(_blurred, image, rng), partial(_noisy, image, rng)][: VARIANTS - 2]
+            for number, way in enumerate(ways):
+                yield f"vessmap-{image_name(pair['image'])}-{number}", way(), mask, split
+
+
+def _blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return linear(ndimage.gaussian_filter(image, rng.uniform(0.4, 1.6)), rng)
+
+
+def _noisy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    noise = np.exp(rng.uniform(np.log(0.04), np.log(0.5))) * image.std()
+    noisy = ndimage.gaussian_filter(image, rng.uniform(0.3, 1)) + rng.normal(0, noise, image.shape)
+    return linear(noisy, rng) if rng.random() < 0.6 else equalized(noisy)
+
+
+def of_angiograms(folder: Path, rng: np.random.Generator) -> Iterator[Item]:
+    """Parts of them, most magnified: their capillaries are a pixel wide."""
+    for path in sorted((folder / "images").iterdir()):
+        image = open_image(path).array().astype(np.float32)
+        mask = open_image(next((folder / "masks").glob(f"{path.stem}.*"))).array() > 0
+        for number in range(PARTS):
+            zoom = int(rng.choice((1, 2, 2, 3)))
+            side = PART if zoom > 1 else 2 * PART
+            y, x = rng.integers(0, np.array(image.shape) - side)
+            part = np.s_[y : y + side, x : x + side]
+            larger = ndimage.zoom(image[part], zoom, order=1)
+            truth = ndimage.zoom(mask[part].astype(np.float32), zoom, order=1) >= 0.5
+            seen = equalized(larger) if rng.random() < 0.3 else linear(larger, rng)
+            yield f"angiogram-{path.stem}-{number}", seen, truth, "train"
+
+
+def main() -> None:
+    """Make the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--count", type=int, default=40, help="phantoms of each family")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(arguments.seed)
+    jobs = [(family, index) for index in range(arguments.count) for family in (PLAIN, *FAMILIES)]
+    items: list[Item] = []
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        for made in pool.map(partial(of_phantom, seed=arguments.seed), jobs, chunksize=4):
+            items += made
+    items += [*of_vessmap(arguments.data / "vessmap", rng), *of_angiograms(arguments.data / "octa" / "synthetic", rng)]
+    for kind in ("images", "masks"):
+        (arguments.output / kind).mkdir(parents=True, exist_ok=True)
+    lines = [("stem", "split")]
+    # in no order, since a training takes the statistics of batch normalisation from the first images
+    for number, item in enumerate(rng.permutation(len(items))):
+        name, image, mask, split = items[item]
+        stem = f"{number:05d}-{name}"
+        tifffile.imwrite(arguments.output / "images" / f"{stem}.tif", np.rint(image * 255).astype(np.uint8))
+        tifffile.imwrite(arguments.output / "masks" / f"{stem}.tif", np.uint8(255) * mask)
+        lines.append((stem, split))
+    with open(arguments.output / "split.csv", "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(lines)
+    print(f"{arguments.output}: {len(items)} images")
+
+
+if __name__ == "__main__":
+    main()
