@@ -33,7 +33,7 @@ class InputError(ValueError):
         text = problem if path is None else f"{self.path}: {problem}"
         super().__init__(" ".join(printable(f"{text}; {remedy}" if remedy else text).split()))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[InputError], tuple[str | None, str, str]]:
         return type(self), (self.path, self.problem, self.remedy)
 
 

@@ -18,6 +18,7 @@ import csv
 import json
 import multiprocessing
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -123,7 +124,7 @@ def _complete(output: Path, index: int) -> bool:
     return all(path.exists() for path in _paths(output, index).values())
 
 
-def _make_all(make: partial, wanted: list[int], jobs: int):
+def _make_all(make: partial, wanted: list[int], jobs: int) -> Iterator[str | None]:
     if jobs == 1 or len(wanted) < 2:
         yield from map(make, wanted)
         return

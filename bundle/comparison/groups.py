@@ -98,8 +98,8 @@ def read_groups(path: str | Path) -> list[Assignment]:
     names = {name.casefold(): name for name in rows[0]}
     missing = [name for name in _COLUMNS if name not in names]
     if missing:
-        found = ", ".join(rows[0])
-        raise InputError(path, f"has no column {' and no column '.join(missing)}, but {found}", "add it")
+        columns = ", ".join(rows[0])
+        raise InputError(path, f"has no column {' and no column '.join(missing)}, but {columns}", "add it")
     found: dict[str, Assignment] = {}
     group_of: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):

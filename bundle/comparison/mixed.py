@@ -53,8 +53,10 @@ def mixed_model(values: np.ndarray, second: np.ndarray, animals: Sequence[str], 
     except ImportError as error:
         remedy = "pip install -c constraints.txt -e '.[stats]', in the bundle's folder"
         raise InputError(None, "a mixed model needs the package statsmodels", remedy) from error
+    none = math.nan
     if len(set(animals)) == len(animals):
-        return Mixed(*[math.nan] * 4, "one image of each animal: images within animals cannot be told apart")
+        remark = "one image of each animal: images within animals cannot be told apart"
+        return Mixed(none, none, none, none, remark)
     scale = float(np.std(values)) or 1.0  # of a unit in which the optimiser's steps are neither large nor small
     design = np.column_stack([np.ones(len(values)), np.asarray(second, float)])
     with warnings.catch_warnings(record=True) as caught:
@@ -62,8 +64,9 @@ def mixed_model(values: np.ndarray, second: np.ndarray, animals: Sequence[str], 
         try:
             fit = MixedLM(np.asarray(values) / scale, design, groups=np.asarray(animals)).fit(reml=True)
         except np.linalg.LinAlgError:
-            return Mixed(*[math.nan] * 4, "the mixed model has no solution")
+            return Mixed(none, none, none, none, "the mixed model has no solution")
     low, high = fit.conf_int(1 - confidence)[1]
     doubtful = not fit.converged or any(issubclass(one.category, ConvergenceWarning) for one in caught)
     remark = "the mixed model is at its border: animals differ no more than their images" if doubtful else ""
-    return Mixed(*(float(one) * scale for one in (fit.params[1], low, high)), float(fit.pvalues[1]), remark)
+    difference = float(fit.params[1]) * scale
+    return Mixed(difference, float(low) * scale, float(high) * scale, float(fit.pvalues[1]), remark)

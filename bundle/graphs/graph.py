@@ -36,7 +36,7 @@ class VascularGraph:
     kinds: list[str]
     paths: list[np.ndarray]
     path_radii: list[np.ndarray]
-    border: np.ndarray = field(default=None)  # type: ignore[assignment]  # filled in below
+    border: np.ndarray = field(default=None)  # filled in below
     unit: str = "micrometer"
 
     def __post_init__(self) -> None:

@@ -280,7 +280,7 @@ def choose(
     elif coloured and isinstance(channel, str) and channel.rpartition(" ")[2].casefold() in colours:
         channel, _, colour = channel.rpartition(" ")
     wanted = {"C": channel, "T": time, "R": position}
-    names = {"C": recording.channels, "R": recording.positions}
+    named = {"C": recording.channels, "R": recording.positions}
     if time is None and size.get("T", 1) > 1 and size.get("Z", 1) == 1:
         raise InputError(
             path,
@@ -292,9 +292,9 @@ def choose(
     for axis, option in _OPTIONS.items():
         count = size.get(axis, 1)
         # many of them, without names, beside no slices may be the slices
-        may_be = count >= _SLICES and size.get("Z", 1) == 1 and not any(names.get(axis, ()))
+        may_be = count >= _SLICES and size.get("Z", 1) == 1 and not any(named.get(axis, ()))
         hint = f", or say --axes {as_slices(recording, axis)} if they are slices" if may_be else ""
-        index[axis] = _pick(path, option, count, names.get(axis, ()), wanted[axis], hint)
+        index[axis] = _pick(path, option, count, named.get(axis, ()), wanted[axis], hint)
     for axis in size.keys() - set("TRZCYXS"):
         if size[axis] > 1:
             hint = f", such as --axes {as_slices(recording, axis)} if it is slices" if size.get("Z", 1) == 1 else ""

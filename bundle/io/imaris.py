@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .extras import Kept, library
+from .extras import Kept, format_library
 from .image import Recording
 from .ome_xml import MOST_PLANES
 from .spacing import to_micrometres
@@ -25,7 +25,7 @@ _EXPORT = "save it again in Imaris, or export it as OME-TIFF"
 
 def recordings(path: Path) -> list[Recording]:
     """Open an IMS file; see :py:class:`bundle.io.image.Recording`."""
-    h5py = library("h5py", path, "Imaris IMS")
+    h5py = format_library("h5py", path, "Imaris IMS")
     kept = Kept(h5py.File(path, "r"))
     level = _inside(h5py, path, kept.file, "DataSet/ResolutionLevel 0")
     image = _inside(h5py, path, kept.file, "DataSetInfo/Image")

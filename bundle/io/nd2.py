@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def recordings(path: Path) -> list[Recording]:
     return [scene(position, name) for position, name in enumerate(_positions(file, size.get("P", 1)))]
 
 
-def _positions(file, count: int) -> list[str]:
+def _positions(file: Any, count: int) -> list[str]:
     for loop in file.experiment:
         if loop.type == "XYPosLoop" and len(loop.parameters.points) == count:
             return [point.name or "" for point in loop.parameters.points]

@@ -71,7 +71,7 @@ def _planes(path: Path, file: oiffile.OifFile, size: Mapping[str, int]) -> dict[
 
 
 def _check_length(path: Path, file: oiffile.OifFile) -> None:
-    compound = file.filesystem.com
+    compound = file.filesystem.com  # type: ignore[attr-defined]  # of a compound file alone
     needed = sum(compound.direntry(name).stream_size for name in compound.files())
     if needed > path.stat().st_size:
         raise InputError(path, "is truncated: it is shorter than its contents", _AGAIN)

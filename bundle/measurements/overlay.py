@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -80,7 +81,7 @@ def _grey(plane: np.ndarray) -> np.ndarray:
     return np.round(150 * stretch(plane, low, high, margin)).astype(np.uint8)
 
 
-def _draw_lines(axes, measurement: Measurement) -> ScalarMappable:
+def _draw_lines(axes: Axes, measurement: Measurement) -> ScalarMappable:
     graph = measurement.graph
     pieces, values = [], []
     for line, radii in zip(graph.paths, graph.path_radii, strict=True):
@@ -104,14 +105,14 @@ _MARKS = {
 }
 
 
-def _draw_nodes(axes, measurement: Measurement) -> None:
+def _draw_nodes(axes: Axes, measurement: Measurement) -> None:
     for kind, mark in _MARKS.items():
         at = np.array([(node["x"], node["y"]) for node in measurement.nodes if node["kind"] == kind])
         if len(at):
             axes.scatter(at[:, 0], at[:, 1], s=14, zorder=3, **mark)
 
 
-def _draw_scale(axes, measurement: Measurement, width: float, height: float) -> None:
+def _draw_scale(axes: Axes, measurement: Measurement, width: float, height: float) -> None:
     length = nice_length(width)
     unit = "µm" if measurement.unit == "micrometer" else "pixels"
     left, low = 0.03 * width, 0.97 * height

@@ -68,19 +68,19 @@ def render(volume: np.ndarray, cell: Sequence[float], pixels: int = _PIXELS) -> 
     Returns:
         uint8 ``[Y, X, 3]``; and a pixel's length, in the unit of `cell`.
     """
-    cell = np.asarray(cell, float)
+    lengths = np.asarray(cell, float)
     # a vessel of a single cell must not vanish: blurred, its height depends on its width, and the level on that
     field = np.maximum(gaussian_filter(np.pad(volume, 2), 0.7), 0.6 * np.pad(volume, 2))
-    size = np.array(volume.shape) * cell
+    size = np.array(volume.shape) * lengths
     centre = (np.array(field.shape) - 1) / 2
     rotation = _rotation()  # from the viewer's (depth, down, right) to (z, y, x)
     corners = np.array(np.meshgrid(*[(-s / 2, s / 2) for s in size], indexing="ij")).reshape(3, -1)
     seen = rotation.T @ corners
     extent = seen.max(1) - seen.min(1)
     pixel = extent[1:].max() * 1.04 / pixels
-    step = max(pixel, cell.min() / 2)
+    step = max(pixel, lengths.min() / 2)
     count = np.ceil(extent * 1.04 / (step, pixel, pixel)).astype(int)
-    matrix = rotation * (step, pixel, pixel) / cell[:, np.newaxis]
+    matrix = rotation * (step, pixel, pixel) / lengths[:, np.newaxis]
     offset = centre - matrix @ ((count - 1) / 2)
     distance = np.full(count[1:], np.inf)
     layers = np.arange(_CHUNK + 1)[:, np.newaxis]
@@ -99,7 +99,7 @@ def render(volume: np.ndarray, cell: Sequence[float], pixels: int = _PIXELS) -> 
         here, before = values[first, hit], values[np.maximum(first - 1, 0), hit]
         part = np.clip((here - _LEVEL) / np.maximum(here - before, 1e-6), 0, 1)
         distance[rows[hit], columns[hit]] = start - 1 + first - part
-    return _shaded(field, distance, matrix, offset, rotation, cell, step / pixel), pixel
+    return _shaded(field, distance, matrix, offset, rotation, lengths, step / pixel), pixel
 
 
 def _near_vessels(

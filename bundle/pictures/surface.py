@@ -119,12 +119,12 @@ def _smoothed(volume: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, n
         corners = corner[:, None] + _FACES[axis]
         corners[~leaves] = corners[~leaves, ::-1]
         quads.append(np.ravel_multi_index(tuple(np.moveaxis(corners, -1, 0)), sides))
-    keys, quads = np.unique(np.concatenate(quads), return_inverse=True)
-    quads = quads.reshape(-1, 4)
+    keys, numbers = np.unique(np.concatenate(quads), return_inverse=True)
+    faces = numbers.reshape(-1, 4)
     points = np.stack(np.unravel_index(keys, sides), axis=1) - 0.5
     points[:, 0] += first
     levels = (points[:, 0] + 0.5).astype(np.int64)
-    edges = np.concatenate([np.sort(quads[:, [a, b]], axis=1) for a, b in ((0, 1), (1, 2), (2, 3), (3, 0))])
+    edges = np.concatenate([np.sort(faces[:, [a, b]], axis=1) for a, b in ((0, 1), (1, 2), (2, 3), (3, 0))])
     edges = np.unique(edges, axis=0)
     a, b = np.concatenate([edges, edges[:, ::-1]]).T
     order = np.lexsort((b, a))  # sums in one order, so that every slab gives the same bits
@@ -134,7 +134,7 @@ def _smoothed(volume: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, n
         for axis in range(3):
             mean = np.bincount(a, points[b, axis], len(keys)) / neighbours
             points[:, axis] += weight * (mean - points[:, axis])
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    triangles = np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])
     return points, triangles[np.argsort(triangles.min(axis=1), kind="stable")], levels
 
 

@@ -56,11 +56,11 @@ def ball(size: float, spacing: Sequence[float]) -> np.ndarray:
     Returns:
         bool, as many dimensions as `spacing` has lengths, each side odd.
     """
-    spacing = np.asarray(spacing, float)
+    steps = np.asarray(spacing, float)
     radius = size / 2 * (1 + _TOLERANCE)
-    reach = (radius // spacing).astype(int)
+    reach = (radius // steps).astype(int)
     offsets = np.indices(2 * reach + 1).T - reach
-    return (np.square(offsets * spacing).sum(-1) <= radius**2).T
+    return (np.square(offsets * steps).sum(-1) <= radius**2).T
 
 
 def close_gaps(mask: np.ndarray, size: float, spacing: tuple[float, ...] | None = None) -> np.ndarray:

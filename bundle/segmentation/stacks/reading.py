@@ -11,7 +11,7 @@ from ...io import Image
 from ...transforms import LinearContrast, stretch
 from ...volumes import band_rows
 
-__all__ = ["EnhancedSlices", "GreyBlocks"]
+__all__ = ["EnhancedSlices", "GreyBlocks", "SliceRows"]
 
 Limits = tuple[float, float, float | None]  # of the contrast
 SliceRows = Callable[[int, int], np.ndarray]  # (start, stop) -> rows [stop - start, X] of one slice

@@ -16,7 +16,7 @@ from ...transforms import LinearContrast
 from ...volumes import StoredVolume, ahead, behind
 from ..inferers import WholeOrWindowsInferer
 from .projections import middle_projection
-from .reading import EnhancedSlices, GreyBlocks
+from .reading import EnhancedSlices, GreyBlocks, SliceRows
 
 __all__ = ["SliceNetwork"]
 
@@ -77,7 +77,7 @@ class SliceNetwork:
         with bar, behind() as call:
             for z, read in ahead(slices.each(missing)):
 
-                def rows(start: int, stop: int, read=read) -> torch.Tensor:
+                def rows(start: int, stop: int, read: SliceRows = read) -> torch.Tensor:
                     return _tensor(read(start, stop)).to(self.device)
 
                 parts = self.inferer.rows(rows, (width, height), self, scale)

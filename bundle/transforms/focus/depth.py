@@ -18,6 +18,7 @@ class DepthOfFocus:
 
     def __init__(self) -> None:
         self.count = 0
+        self.previous: np.ndarray
 
     def add(self, focus: np.ndarray, noise: float = 0.0) -> None:
         """Take the next slice.
