@@ -455,6 +455,7 @@ def test_set_is_a_dataset_folder(folder):
         "images": ".ome.tif",
         "masks": ".tif",
         "masks3d": ".ome.tif",
+        "slabs": ".ome.tif",
         "depth": ".ome.tif",
         "focus": ".ome.tif",
         "graphs": ".json",
@@ -625,3 +626,24 @@ def test_slab_ends_where_the_tissue_ends():
 def test_an_unknown_family_is_refused():
     with pytest.raises(InputError, match="two-photon"):
         make_phantom(FAMILY_SHAPE, family="x-ray")
+
+
+def test_command_makes_families_with_their_slabs_and_their_own_spacing(tmp_path):
+    words = ["phantom", str(tmp_path), "--family", "random", "--count", "3", "--seed", "2", "--shape", "4", "40", "40"]
+    assert main(words) == 0
+    for n in range(3):
+        made = make_phantom((4, 40, 40), family="random", seed=2, index=n)
+        name = f"phantom-{n:04d}"
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / f"images/{name}.ome.tif"), made.stack)
+        slab = tifffile.imread(tmp_path / f"slabs/{name}.ome.tif")
+        np.testing.assert_array_equal(slab, 255 * made.slab_mask.astype(np.uint8))
+        graph = json.loads((tmp_path / f"graphs/{name}.json").read_text())
+        assert graph["settings"] == made.settings and graph["spacing"] == list(made.spacing)
+
+
+def test_random_families_are_the_named_ones():
+    made = make_phantom(FAMILY_SHAPE, family="random", seed=2, index=1)
+    named = make_phantom(FAMILY_SHAPE, family=made.settings["family"], seed=2, index=1)
+    assert made.stack.tobytes() == named.stack.tobytes()
+    chosen = {make_phantom((1, 8, 8), family="random", seed=0, index=n).settings["family"] for n in range(40)}
+    assert chosen == set(FAMILIES)

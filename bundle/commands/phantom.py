@@ -1,13 +1,19 @@
-"""Make synthetic confocal stacks of vascular networks, with exact truth.
+"""Make synthetic stacks of vascular networks, with exact truth.
 
 OUT becomes a dataset folder: stacks in images/, masks of their projection in masks/, and for each stack the 3D mask in
-masks3d/, the depth of the vessels in focus (in micrometres from the first slice; NaN where no vessel is) in depth/,
-the noise-free image that is in focus everywhere in focus/, and the network with its radii in graphs/. A phantom is
-decided by the seed and its number alone: a set is extended by asking for more of it, and what was interrupted goes on
-with the same words.
+masks3d/, the vessels within half a slice step of each slice in slabs/ (what people draw who mark a slice), the depth of
+the vessels in focus (in micrometres from the first slice; NaN where no vessel is) in depth/, the noise-free image that
+is in focus everywhere in focus/, and the network with its radii in graphs/. A phantom is decided by the seed and its
+number alone: a set is extended by asking for more of it, and what was interrupted goes on with the same words.
+
+A family is a kind of microscope and specimen with its artefacts, docs/phantoms.md tells which there are. Without one,
+the stacks are confocal and evenly stained. Slices of a family may be displaced against each other or black, as
+microscopes give them; masks go with them, the graph is that of the undisturbed specimen.
 
 Examples:
   python -m bundle phantom phantoms --count 100
+  python -m bundle phantom sections --family thin-section --count 20
+  python -m bundle phantom everything --family random --count 200 --shape 24 256 256 --jobs 2
   python -m bundle phantom big --shape 64 512 512 --density dense --bits 16
 """
 
@@ -27,12 +33,13 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..io import atomic, image_name, write_ome_tiff
-from ..phantoms import LENGTH_DENSITIES, STAININGS, Phantom, make_phantom
+from ..phantoms import FAMILIES, LENGTH_DENSITIES, SPACING, STAININGS, Phantom, make_phantom
 
 OUTPUTS = {
     "images": ".ome.tif",
     "masks": ".tif",
     "masks3d": ".ome.tif",
+    "slabs": ".ome.tif",
     "depth": ".ome.tif",
     "focus": ".ome.tif",
     "graphs": ".json",
@@ -45,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", type=Path, help="folder to write to")
     parser.add_argument("--count", type=_count, default=1, help="phantoms in the set (default: %(default)s)")
     parser.add_argument(
+        "--family",
+        choices=[*FAMILIES, "random"],
+        help="kind of microscope and specimen; random draws one for each phantom (default: evenly stained, confocal)",
+    )
+    parser.add_argument(
         "--shape",
         type=_count,
         nargs=3,
@@ -55,9 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spacing",
         type=_voxel,
-        default=(2.0, 0.8, 0.8),
         metavar="Z Y X",
-        help="micrometres between voxels (default: 2 0.8 0.8)",
+        help="micrometres between voxels (default: 2 0.8 0.8, or for each phantom what is usual in its family)",
     )
     parser.add_argument("--seed", type=_natural, default=0, help="of the set (default: %(default)s)")
     parser.add_argument(
@@ -79,10 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
         0 if every phantom was written or kept, 1 otherwise.
     """
     output: Path = arguments.output
+    spacing = arguments.spacing or (None if arguments.family else SPACING)
     settings = {
+        **({"family": arguments.family} if arguments.family else {}),
         "seed": arguments.seed,
         "shape": list(arguments.shape),
-        "spacing": list(arguments.spacing),
+        "spacing": list(spacing) if spacing else None,
         "density": arguments.density,
         "staining": arguments.staining,
         "bits": arguments.bits,
@@ -139,9 +152,10 @@ def _make(output: Path, settings: dict, index: int) -> str | None:
     Returns:
         What went wrong in one line, or None.
     """
-    options = {key: settings[key] for key in ("seed", "density", "staining", "bits")}
+    options = {key: settings[key] for key in ("family", "seed", "density", "staining", "bits") if key in settings}
+    spacing = settings["spacing"] and tuple(settings["spacing"])
     try:
-        phantom = make_phantom(tuple(settings["shape"]), tuple(settings["spacing"]), index=index, **options)
+        phantom = make_phantom(tuple(settings["shape"]), spacing, index=index, **options)
         _write(phantom, _paths(output, index))
     except InputError as error:
         return str(error)
@@ -153,6 +167,7 @@ def _write(phantom: Phantom, paths: dict[str, Path]) -> None:
     write_ome_tiff(paths["images"], phantom.stack, "ZYX", phantom.spacing)
     write_ome_tiff(paths["masks"], phantom.projected_mask, "YX", plane)
     write_ome_tiff(paths["masks3d"], phantom.mask, "ZYX", phantom.spacing)
+    write_ome_tiff(paths["slabs"], phantom.slab_mask, "ZYX", phantom.spacing)
     write_ome_tiff(paths["depth"], phantom.depth, "YX", plane)
     write_ome_tiff(paths["focus"], phantom.focus, "YX", plane)
     graph = {

@@ -4,7 +4,7 @@ from ..graphs import VascularGraph
 from .curves import curve_vessels, part_vessels, vary_radius
 from .families import FAMILIES, Family, Range
 from .flow import conserved_flow, murray_radius
-from .making import make_phantom
+from .making import SPACING, make_phantom
 from .microscope import Microscope, depth_of_focus, detect, digitize, expose
 from .network import grow_network
 from .phantom import Phantom
@@ -14,6 +14,7 @@ from .rendering import TubeField, add_blobs, emit, slabs, stain_vessels, tube_fi
 __all__ = [
     "FAMILIES",
     "LENGTH_DENSITIES",
+    "SPACING",
     "STAININGS",
     "Family",
     "Microscope",

@@ -84,10 +84,8 @@ def family_phantom(
     graph = _grow(specimen, (slices - 1) * spacing[0], shape, spacing, chance["grow"])
     field = tube_field(graph, canvas.shape, canvas.spacing, max(specimen["wall"], min(spacing)), canvas.origin)
     depths = np.arange(slices) * spacing[0]
-    top, bottom = tissue.surfaces(
-        (slices, *canvas.shape[1:]), spacing[0], specimen["top"], specimen["bottom"], specimen["tilt"],
-        chance["surfaces"],
-    )  # fmt: skip
+    cuts = (specimen[name] for name in ("top", "bottom", "tilt", "hole"))
+    top, bottom = tissue.surfaces((slices, *canvas.shape[1:]), spacing[0], *cuts, chance["surfaces"])
     z = depths[:, None, None]
     mask = field.mask[planes // 2 :: planes] & (z >= top) & (z <= bottom)
     above, below = slabs(slices, spacing[0])
@@ -290,10 +288,10 @@ def _add_sheet(
 ) -> None:
     """Add the light of surfaces where cutting left debris, or of a membrane somewhere in the stack, in place."""
     planes = canvas.origin[0] + np.arange(canvas.shape[0])[:, None, None] * canvas.spacing[0]
-    cut = [surface for surface in surfaces if np.isfinite(surface).all()]
+    cut = [surface for surface in surfaces if np.isfinite(surface).any()]
     if not cut:
         share, tilt = rng.uniform(0.05, 0.9), rng.uniform(0, 20)
-        cut = [tissue.surfaces(canvas.shape, canvas.spacing[0], share, 0, tilt, rng)[0]]
+        cut = [tissue.surfaces(canvas.shape, canvas.spacing[0], share, 0, tilt, 0, rng)[0]]
     thickness = max(rng.uniform(1.5, 5), 0.5 * canvas.spacing[0])
     for surface in cut:
         size = rng.uniform(3, 25)

@@ -67,6 +67,7 @@ class Specimen:
         sheet: light of a sheet of autofluorescence or of a cut surface.
         top, bottom: share of the stack above the tissue and below it.
         tilt: of the surfaces, in slices from one side to the other.
+        hole: share of the image without tissue.
     """
 
     length_density: Range = Range(0.3, 2.0, log=True)
@@ -102,6 +103,7 @@ class Specimen:
     top: Range = Range(0.02, 0.35, chance=0.2)
     bottom: Range = Range(0.02, 0.35, chance=0.2)
     tilt: Range = Range(0, 6)
+    hole: Range = Range(0.05, 0.5, chance=0.12)
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,7 @@ FAMILIES = {
             sheet=Range(0.1, 0.8, log=True, chance=0.35),
             top=Range(0.05, 0.4, chance=0.6),
             bottom=Range(0.05, 0.4, chance=0.6),
+            hole=Range(0.05, 0.5, chance=0.3),
         ),
         Optics(
             step=Range(1.5, 6),
@@ -293,6 +296,7 @@ FAMILIES = {
             sheet=NEVER,
             top=NEVER,
             bottom=NEVER,
+            hole=Range(0.05, 0.5, chance=0.3),
         ),
         Optics(
             step=Range(4, 12),
@@ -364,6 +368,7 @@ FAMILIES = {
             leaks=NEVER,
             sheet=NEVER,
             hollow=NEVER,
+            hole=NEVER,
         ),
         Optics(
             step=Range(0.7, 5, log=True),

@@ -159,7 +159,7 @@ def _least_distance(
         offset = np.maximum(y * y + x * x - along * along / square - lean * middle * middle, 0)
         stops.append(middle + slope * np.sqrt(offset / (lean * (lean - slope * slope))))
     least = np.full(top.shape, np.inf)
-    for stop in [top, bottom, *(np.clip(stop, top, bottom) for stop in stops)]:
+    for stop in [np.minimum(top, bottom), bottom, *(np.clip(stop, top, bottom) for stop in stops)]:
         share = np.clip((stop * dz + along) / square, 0, 1)
         to_axis = np.sqrt((stop - share * dz) ** 2 + (y - share * dy) ** 2 + (x - share * dx) ** 2)
         np.minimum(least, to_axis - (start_radius + share * taper), out=least)

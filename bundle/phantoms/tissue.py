@@ -43,9 +43,15 @@ def _kept(sigma: float) -> np.float32:
 
 
 def surfaces(
-    shape: tuple[int, int, int], step: float, top: float, bottom: float, tilt: float, rng: np.random.Generator
+    shape: tuple[int, int, int],
+    step: float,
+    top: float,
+    bottom: float,
+    tilt: float,
+    hole: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The tissue's upper and lower surface, tilted and a little wavy.
+    """The tissue's upper and lower surface, tilted and a little wavy; and where there is none.
 
     Args:
         shape: of the stack.
@@ -53,10 +59,12 @@ def surfaces(
         top: share of the stack above the tissue; 0 is a tissue without an upper surface.
         bottom: share of the stack below it; 0 is none.
         tilt: slices by which a surface rises from one side of the stack to the other.
+        hole: share of the image without tissue: beyond its edge, or in a tear.
         rng: source of chance.
 
     Returns:
-        Depth of the upper and of the lower surface in µm, `[Y, X]`, float64; infinite where there is none.
+        Depth of the upper and of the lower surface in µm, `[Y, X]`, float64; minus and plus infinity if there is none,
+        and plus infinity for the upper one where there is no tissue.
     """
     depth = (shape[0] - 1) * step
     found = []
@@ -66,7 +74,11 @@ def surfaces(
         y, x = (np.linspace(-0.5, 0.5, n) for n in shape[1:])
         rise = tilt * step * (np.sin(angle) * y[:, None] + np.cos(angle) * x) + 0.5 * step * waves
         found.append(level + rise if share else np.full(shape[1:], np.inf))
-    return (-found[0] if not top else found[0]), found[1]
+    upper = found[0] if top else -found[0]
+    if hole:
+        land = rough(shape[1:], (shape[1] / 5, shape[2] / 5), rng)
+        upper[land < np.quantile(land, hole)] = np.inf
+    return upper, found[1]
 
 
 def within(top: np.ndarray, bottom: np.ndarray, planes: np.ndarray) -> np.ndarray:
