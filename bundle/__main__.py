@@ -21,6 +21,7 @@ COMMANDS = {
     "measure": "measure the vessels of masks: lengths, widths, branch points, distances; tables and graphs",
     "fuse": "fuse the slices of a stack into one image that is in focus everywhere",
     "evaluate": "score masks against true masks: a table and an overlay of each",
+    "report": "from raw files to one page: segment, measure, compare, and show it",
     "compare": "compare groups of animals: differences, intervals, exact tests, plots",
     "info": "tell how a file is read: axes, channels, spacing, type",
     "phantom": "make synthetic confocal stacks with exact truth",

@@ -251,12 +251,14 @@ def test_groups_that_leave_something_open_are_refused_in_a_line(tmp_path, text, 
     [
         ("length_density", True, 2, "mm/mm²"),
         ("length_density", True, 3, "mm/mm³"),
-        ("length_density", False, 3, "1/px²"),
+        ("length_density", False, 3, "px/px³"),
         ("branch_point_density", True, 3, "1/mm³"),
         ("fraction", True, 2, "%"),
         ("diameter_p95", False, 2, "px"),
         ("volume", True, 3, "µm³"),
+        ("curvature_mean", True, 2, "1/µm"),
         ("tortuosity_mean", True, 2, ""),
+        ("loops", True, 3, ""),
     ],
 )
 def test_units_are_those_of_the_contract(quantity, micrometer, dimensions, unit):

@@ -154,8 +154,7 @@ def test_an_image_without_vessels_has_a_section_without_plots():
 @pytest.mark.parametrize(
     ("row", "disagreement", "said"),
     [
-        ({"unit": "pixel"}, 0.05, "no pixel size"),
-        ({"fraction": "0"}, 0.05, "no vessel was found"),
+        ({"unit": "pixel", "diameter_p50": "13"}, 0.05, "about 13.0 pixels wide"),
         ({"fraction": "75"}, 0.05, "75 % of the image is taken for vessel"),
         ({"diameter_p50": "9"}, 0.05, "about 18.0 pixels wide, the shipped weights are at home from 2.5 to 12"),
         ({}, 0.2, "the two cascades disagree on its vessels (0.20 on average"),
@@ -164,8 +163,8 @@ def test_an_image_without_vessels_has_a_section_without_plots():
 def test_doubtful_images_are_said(row, disagreement, said):
     plain = {"unit": "micrometer", "spacing_x": "0.5", "fraction": "8", "diameter_p50": "3"}
     assert doubts(plain, 0.05) == [] and doubts(plain) == []
-    (line,) = doubts({**plain, **row}, disagreement)
-    assert said in line
+    first, line = doubts({**plain, **row}, disagreement, ["no pixel size"])
+    assert first == "no pixel size" and said in line
 
 
 def test_every_passage_of_the_methods_cites_references_that_are_listed_in_order():

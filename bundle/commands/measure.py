@@ -351,7 +351,8 @@ def _write(
         if cut:
             tqdm.write(f"{source.mask}: {cut} loops are cut in {graph.with_suffix('.swc')}, which holds trees")
     write_overlay(output_path(arguments.output, source.name, "diameters"), measurement, ground)
-    write_json(graph, measurement, {"settings": settings, "rows": rows_of(source.name, measurement)})
+    rows = rows_of(source.name, measurement)
+    write_json(graph, measurement, {"settings": settings, "remarks": list(measurement.remarks), "rows": rows})
 
 
 def _write_tables(output: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from ..measurements import IMAGES
+from ..measurements import unit_of as column_unit
+
 __all__ = ["DEFAULT_QUANTITIES", "numbers", "quantities_of", "title", "unit_of"]
 
 # the questions that most studies ask; each further one makes Holm's correction stricter for all
@@ -16,6 +19,7 @@ DEFAULT_QUANTITIES = (
     "tortuosity_mean",
     "distance_mean",
 )
+_COLUMNS = {column.name: column for column in IMAGES}
 # columns of images.csv that are numbers but measure no vessel
 _OTHER = ("spacing_z", "spacing_y", "spacing_x", "field")
 _TITLES = {
@@ -44,7 +48,7 @@ def title(quantity: str) -> str:
 
 
 def unit_of(quantity: str, micrometer: bool, dimensions: int) -> str:
-    """The unit of a column of ``images.csv``.
+    """The unit of a column of ``images.csv``, as it is printed.
 
     Args:
         quantity: the column.
@@ -52,21 +56,15 @@ def unit_of(quantity: str, micrometer: bool, dimensions: int) -> str:
         dimensions: 2 or 3.
 
     Returns:
-        ``µm``, ``mm/mm²``, ``%`` …; nothing for a pure number.
+        ``µm``, ``mm/mm²``, ``%`` …; nothing for a pure number, or a column that ``measure`` does not write.
     """
-    power = "²³"[dimensions - 2]
-    unit = "µm" if micrometer else "px"
-    if quantity.endswith("length_density"):
-        return f"mm/mm{power}" if micrometer else f"1/px{'²' if dimensions == 3 else ''}"
-    if quantity.endswith("_density"):
-        return f"1/mm{power}" if micrometer else f"1/px{power}"
-    if quantity.endswith("fraction"):
-        return "%"
-    if quantity.startswith("curvature"):
-        return f"1/{unit}"
-    if quantity.startswith(("length", "diameter", "segment_length", "distance")) and not quantity.endswith("_share"):
-        return unit
-    return {"volume": f"{unit}³", "surface": f"{unit}²", "field": f"{unit}{power}"}.get(quantity, "")
+    column = _COLUMNS.get(quantity)
+    unit = "" if column is None else column_unit(column, "micrometer" if micrometer else "pixel", dimensions)
+    if unit in ("count", "1"):
+        return ""
+    for name, sign in (("micrometer", "µm"), ("pixel", "px"), ("degree", "°"), ("^2", "²"), ("^3", "³")):
+        unit = unit.replace(name, sign)
+    return unit
 
 
 def quantities_of(rows: Iterable[Mapping[str, str]]) -> list[str]:

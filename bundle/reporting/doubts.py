@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..comparison import numbers
 from ..segmentation import SEEN_WIDTHS
@@ -15,28 +15,23 @@ DISAGREEMENT = 0.11
 _FULL = 60  # per cent: no tissue has so many vessels
 
 
-def doubts(row: Mapping[str, str], disagreement: float = math.nan) -> list[str]:
+def doubts(row: Mapping[str, str], disagreement: float = math.nan, remarks: Sequence[str] = ()) -> list[str]:
     """What is doubtful in an image, a line each.
 
     Args:
         row: its row of ``images.csv``.
         disagreement: mean of |L − N| over the mask's vessels; NaN where it is not known.
+        remarks: what was said when it was measured, such as that it has no pixel size; they come first.
     """
 
     def number(column: str) -> float:
         return numbers([row.get(column, "")])[0]
 
-    lines = []
-    micrometer = row.get("unit") == "micrometer"
-    if not micrometer:
-        lines.append("no pixel size: everything is in pixels; state it by --spacing if you know it")
+    lines = list(remarks)
     fraction = number("fraction")
-    if fraction == 0:
-        lines.append("no vessel was found")
-        return lines
     if fraction > _FULL:
         lines.append(f"{fraction:.0f} % of the image is taken for vessel, which no tissue has")
-    pixel = number("spacing_x") if micrometer else 1.0
+    pixel = number("spacing_x") if row.get("unit") == "micrometer" else 1.0
     width = number("diameter_p50") / pixel
     if width < SEEN_WIDTHS[0] or width > SEEN_WIDTHS[1]:
         lines.append(
