@@ -8,6 +8,7 @@ from .distances import TissueDistances, tissue_distances
 from .files import read_rows, write_graphml, write_json, write_swc, write_vtp
 from .measurement import Measurement, measure, measure_graph
 from .overlay import write_overlay
+from .survival import censored_mean, censored_median, kaplan_meier
 from .tables import TABLES, read_table, rows_of, write_definitions, write_table
 
 __all__ = [
@@ -19,9 +20,12 @@ __all__ = [
     "Diameters",
     "Measurement",
     "TissueDistances",
+    "censored_mean",
+    "censored_median",
     "clip_graph",
     "columns",
     "crofton_length_density",
+    "kaplan_meier",
     "measure",
     "measure_diameters",
     "measure_graph",
