@@ -270,6 +270,7 @@ def _measure_one(source: Source, arguments: argparse.Namespace) -> None:
         spacing,
         image=image,
         probability=_map(source, "probability", mask),
+        disagreement=_map(source, "disagreement", mask),
         region=region,
         visible=_visible(image),
         min_length=arguments.min_length,

@@ -6,7 +6,9 @@ from .definitions import IMAGES, NODES, SEGMENTS, Column, columns, unit_of
 from .diameters import Diameters, measure_diameters
 from .distances import TissueDistances, tissue_distances
 from .files import read_rows, write_graphml, write_json, write_swc, write_vtp
-from .measurement import Measurement, measure, measure_graph
+from .intervals import Replicates, add_intervals, replicate
+from .measurement import Measurement, measure_graph
+from .measuring import measure
 from .overlay import write_overlay
 from .survival import censored_mean, censored_median, kaplan_meier
 from .tables import TABLES, read_table, rows_of, write_definitions, write_table
@@ -19,7 +21,9 @@ __all__ = [
     "Column",
     "Diameters",
     "Measurement",
+    "Replicates",
     "TissueDistances",
+    "add_intervals",
     "censored_mean",
     "censored_median",
     "clip_graph",
@@ -31,6 +35,7 @@ __all__ = [
     "measure_graph",
     "read_rows",
     "read_table",
+    "replicate",
     "rows_of",
     "tissue_distances",
     "unit_of",

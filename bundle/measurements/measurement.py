@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..graphs import VascularGraph, fill_pinholes, vessel_graph
-from .boxes import fractal_dimension, lacunarity
 from .branching import angles_between, is_crossing, murray_exponent, murray_ratio, strahler_orders
 from .clipping import clip_graph
-from .crofton import crofton_length_density
 from .diameters import Diameters, measure_diameters
 from .distances import tissue_distances
 from .lines import (
@@ -29,9 +27,7 @@ from .lines import (
 )
 from .survival import censored_mean, censored_median
 
-__all__ = ["Measurement", "measure", "measure_graph"]
-
-DISAGREEMENT = 0.05  # between the two estimates of length, beyond which it is said
+__all__ = ["Measurement", "field_of", "mean_over", "measure_graph", "measure_mask", "seen_by_crofton"]
 
 
 @dataclass(frozen=True)
@@ -59,74 +55,46 @@ class Measurement:
     remarks: tuple[str, ...] = ()
 
 
-def measure(
+def measure_mask(
     mask: np.ndarray,
     spacing: Sequence[float] | None = None,
     *,
     image: np.ndarray | None = None,
-    probability: np.ndarray | None = None,
     region: np.ndarray | None = None,
     visible: np.ndarray | None = None,
     **thinning: float,
 ) -> Measurement:
-    """Measure the vessels of a mask.
+    """Measure the vessels of a mask, without intervals and without what needs more than the mask and grey values.
 
     Args:
-        mask: ``[Y, X]`` or ``[Z, Y, X]``, nonzero is vessel.
+        mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
         spacing: micrometres along each axis; None if unknown: all is then in pixels.
-        image: the grey values, of the mask's shape: widths are then told by them where that is possible.
-        probability: of a vessel, 0 to 1, of the mask's shape.
-        region: what is to be measured, bool, of the mask's shape: vessels are cut at its outline.
-        visible: what was imaged, bool, of the mask's shape: no margin of a mosaic, no NaN.
+        image: as of :func:`bundle.measurements.measure`.
+        region: the same.
+        visible: the same.
         thinning: of :func:`bundle.graphs.vessel_graph`.
 
     Returns:
-        The numbers, the graph, and remarks.
-
-    Raises:
-        ValueError: the arrays or the spacing do not fit each other.
+        The numbers and the graph.
     """
-    mask = np.asarray(mask) != 0
-    if mask.ndim not in (2, 3) or mask.size == 0:
-        raise ValueError(f"a mask of shape {mask.shape} is neither an image nor a stack")
-    for name, array in (("image", image), ("probability", probability), ("region", region), ("visible", visible)):
-        if array is not None and np.shape(array) != mask.shape:
-            raise ValueError(f"{name} {np.shape(array)} and mask {mask.shape} differ in shape")
-    if spacing is not None and (len(spacing) != mask.ndim or not all(s > 0 and math.isfinite(s) for s in spacing)):
-        raise ValueError(f"spacing {tuple(spacing)} does not fit a mask of {mask.ndim} axes")
     unit = "pixel" if spacing is None else "micrometer"
     steps = (1.0,) * mask.ndim if spacing is None else tuple(float(step) for step in spacing)
-    field = _field(region, visible)
+    field = field_of(region, visible)
     graph = vessel_graph(mask, spacing, **thinning)
-    filled = fill_pinholes(mask, thinning.get("pinholes"))
     if field is not None:
         graph = clip_graph(graph, field, steps)
-    diameters = measure_diameters(graph, filled, steps, image)
+    diameters = measure_diameters(graph, fill_pinholes(mask, thinning.get("pinholes")), steps, image)
     graph = replace(graph, path_radii=diameters.radii, radii=np.array(diameters.means) / 2, paths=diameters.paths)
-    values = {"axes": "ZYX"[-mask.ndim :]}
-    values |= {f"spacing_{axis}": step for axis, step in zip("zyx", (math.nan, *steps)[-3:], strict=True)}
-    values["unit"] = unit
     extent = float(np.prod(steps)) * (mask.size if field is None else int(np.count_nonzero(field)))
     found, segments, nodes = measure_graph(graph, extent, mask.ndim, unit, diameters)
-    found["fraction"] = 100 * _mean(mask, field)
-    found["expected_fraction"] = math.nan if probability is None else 100 * _mean(probability, field)
-    found["length_crofton"] = crofton_length_density(filled, steps, field) * extent
+    axes = "ZYX"[-mask.ndim :]
+    row = {"axes": axes}
+    row |= {f"spacing_{axis}": step for axis, step in zip("zyx", (math.nan, *steps)[-3:], strict=True)}
+    row |= {"unit": unit, **found, "fraction": 100 * mean_over(mask, field)}
     distances = tissue_distances(mask, steps, region, visible)
-    found["distance_mean"], found["distance_p95"], found["distance_max"] = distances[:3]
-    found["distance_left_out"] = 100 * distances.left_out
-    shown = mask if field is None else mask & field
-    found["fractal_dimension"] = fractal_dimension(shown, steps)
-    found["lacunarity"] = lacunarity(shown, steps)
-    return Measurement(
-        image=values | found,
-        segments=segments,
-        nodes=nodes,
-        graph=graph,
-        axes=values["axes"],
-        spacing=steps,
-        unit=unit,
-        remarks=tuple(_remarks(found, unit, seen_by_crofton(graph, mask.ndim))),
-    )
+    row["distance_mean"], row["distance_p95"], row["distance_max"] = distances[:3]
+    row["distance_left_out"] = 100 * distances.left_out
+    return Measurement(row, segments, nodes, graph, axes, steps, unit)
 
 
 def measure_graph(
@@ -171,8 +139,8 @@ def seen_by_crofton(graph: VascularGraph, dimensions: int) -> float:
     return total - float((widest * beyond).sum()) * (math.sqrt(3) if dimensions == 2 else 2)
 
 
-def _field(region: np.ndarray | None, visible: np.ndarray | None) -> np.ndarray | None:
-    """What is measured; None if it is everything."""
+def field_of(region: np.ndarray | None, visible: np.ndarray | None) -> np.ndarray | None:
+    """What is measured: what is asked for and was imaged; None if it is everything."""
     parts = [np.asarray(part) != 0 for part in (region, visible) if part is not None]
     if not parts:
         return None
@@ -180,7 +148,8 @@ def _field(region: np.ndarray | None, visible: np.ndarray | None) -> np.ndarray 
     return None if field.all() else field
 
 
-def _mean(array: np.ndarray, field: np.ndarray | None) -> float:
+def mean_over(array: np.ndarray, field: np.ndarray | None) -> float:
+    """The mean over a field, all if None; NaN of an empty one."""
     values = array if field is None else array[field]
     return float(values.mean(dtype=float)) if values.size else math.nan
 
@@ -333,20 +302,3 @@ def _nanmedian(values: Sequence[float]) -> float:
 def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
     known = np.isfinite(values)
     return float(np.average(values[known], weights=weights[known])) if weights[known].sum() > 0 else math.nan
-
-
-def _remarks(found: dict[str, float], unit: str, expected: float) -> list[str]:
-    share, lines = found["fraction"], []
-    if not share > 0:
-        lines.append("no vessel in what is measured; widths and distances are NaN")
-    elif share >= 100:
-        lines.append("nothing but vessel in what is measured; the centre line of such a mask means little")
-    if unit == "pixel":
-        lines.append("no pixel size: everything is in pixels (--spacing states it)")
-    other = found["length_crofton"]
-    if expected > 0 and math.isfinite(other) and abs(other - expected) > DISAGREEMENT * expected:
-        lines.append(
-            f"the length without a skeleton is {other:.4g}, {100 * (other / expected - 1):+.0f} % from what the centre "
-            f"lines, their ends and branch points make it, {expected:.4g}: look at the overlay"
-        )
-    return lines

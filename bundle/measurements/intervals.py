@@ -1,0 +1,223 @@
+"""How far each number may be from what a perfect mask would give: 90 % intervals from the two cascades.
+
+The mask is made again 15 times: of S, and of the higher and the lower of the two cascades' probabilities at each pixel
+(S ± |L − N| / 2), each at five shifts of both thresholds. What the number's logarithm varies by over them, its spread,
+is small where the cascades are sure and agree. By how many spreads measured numbers lie from true ones was found on
+phantoms (``python -m scripts.calibrate_intervals``) and stands in interval_constants.json. That it holds for an image
+assumes that the image is to the network as those phantoms are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from ..transforms import CloseGaps, HysteresisThreshold, RemoveFragments
+from .definitions import IMAGES, SEGMENTS
+from .lines import weights_along
+from .measurement import Measurement, measure_mask
+from .sections import section_radii, tangents
+
+__all__ = ["COUNTS", "Replicates", "add_intervals", "constants", "replicate", "replicate_masks"]
+
+SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of both thresholds, in logits
+LOW, HIGH, GAPS, FRAGMENTS = 0.45, 0.95, 2, 30  # as in configs/inference.json
+AGREES = 0.9  # Dice of the mask with the one that the probability gives, below which it is of something else
+LEAST = 8  # replicates in which a number must be defined
+COUNTS = {"branch_points", "end_points", "segments", "pieces", "loops"}
+QUANTITIES = tuple(column.name for column in IMAGES if column.interval)
+OF_SEGMENTS = tuple(column.name for column in SEGMENTS if column.interval)
+FILE = Path(__file__).with_name("interval_constants.json")
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What the replicates say of an image.
+
+    Args:
+        image: for each quantity its values over the replicates, ``[15]``, NaN where it is not defined.
+        segments: "length" and "diameter_mean" of each segment, ``[E, 15]``.
+        bottleneck: the least S along each segment's centre line, ``[E]``.
+        agreement: Dice of the mask with the replicate that nothing was shifted in.
+    """
+
+    image: dict[str, np.ndarray]
+    segments: dict[str, np.ndarray]
+    bottleneck: np.ndarray
+    agreement: float
+
+
+def replicate_masks(probability: np.ndarray, disagreement: np.ndarray) -> Iterator[np.ndarray]:
+    """The 15 masks: of S, of S + |L − N| / 2, of S − |L − N| / 2, each at five shifts of the thresholds.
+
+    Args:
+        probability: S, 0 to 1, ``[Y, X]`` or ``[Z, Y, X]``.
+        disagreement: |L − N|, of the same shape.
+
+    Yields:
+        Bool, of the same shape; the third is that of S as it is.
+    """
+    for part in (0.0, 0.5, -0.5):
+        values = np.clip(probability + part * disagreement, 0, 1).astype(np.float32)
+        for shift in SHIFTS:
+            mask = HysteresisThreshold(_shifted(LOW, shift), _shifted(HIGH, shift))(values[None])
+            yield np.asarray(RemoveFragments(FRAGMENTS)(CloseGaps(GAPS)(mask)))[0] != 0
+
+
+def _shifted(threshold: float, shift: float) -> float:
+    return 1 / (1 + math.exp(-(math.log(threshold / (1 - threshold)) + shift)))
+
+
+def replicate(
+    measurement: Measurement,
+    mask: np.ndarray,
+    probability: np.ndarray,
+    disagreement: np.ndarray,
+    **options: object,
+) -> Replicates:
+    """Measure the replicates of an image.
+
+    Args:
+        measurement: of the mask.
+        mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
+        probability: S, of the mask's shape.
+        disagreement: |L − N|, of the mask's shape.
+        options: of :func:`measure_mask`, as the mask was measured: region, visible, prune …
+    """
+    spacing = None if measurement.unit == "pixel" else measurement.spacing
+    rows, lengths, widths, agreement = [], [], [], math.nan
+    paths = [path[:, -mask.ndim :] for path in measurement.graph.paths]
+    ways = [
+        tangents(path, np.maximum(radii, 1.5 * min(measurement.spacing)), bool(closed))
+        for path, radii, closed in zip(paths, measurement.graph.path_radii, measurement.graph.closed, strict=True)
+    ]
+    for n, other in enumerate(replicate_masks(probability, disagreement)):
+        if n == SHIFTS.index(0.0):
+            agreement = _dice(mask, other)
+        row = measure_mask(other, spacing, **options).image
+        rows.append([float(row[name]) for name in QUANTITIES])
+        found = _of_segments(other, measurement, paths, ways)
+        lengths.append(found[0])
+        widths.append(found[1])
+    return Replicates(
+        image=dict(zip(QUANTITIES, np.array(rows).T, strict=True)),
+        segments={"length": np.array(lengths).T, "diameter_mean": np.array(widths).T},
+        bottleneck=np.array([_bottleneck(probability, path, measurement.spacing) for path in paths]),
+        agreement=agreement,
+    )
+
+
+def _of_segments(
+    mask: np.ndarray, measurement: Measurement, paths: list[np.ndarray], ways: list[np.ndarray]
+) -> tuple[list[float], list[float]]:
+    """How much of each segment's length lies in a mask, and how wide the mask is around it."""
+    if not paths:
+        return [], []
+    points = np.concatenate(paths)
+    radii = np.concatenate(measurement.graph.path_radii)
+    radii = np.maximum(radii, min(measurement.spacing) / 2)
+    sections = section_radii(mask, measurement.spacing, points, np.concatenate(ways), radii)
+    index = np.clip(np.rint(points / measurement.spacing).astype(int), 0, np.array(mask.shape) - 1)
+    within = mask[tuple(index.T)]
+    bounds = np.cumsum([len(path) for path in paths])[:-1]
+    lengths, widths = [], []
+    for path, inside, section in zip(paths, np.split(within, bounds), np.split(sections, bounds), strict=True):
+        weights = weights_along(path)
+        lengths.append(float(weights[inside].sum()))
+        known = np.isfinite(section)
+        widths.append(float(2 * np.average(section[known], weights=weights[known] + 1e-9)) if known.any() else math.nan)
+    return lengths, widths
+
+
+def _bottleneck(probability: np.ndarray, path: np.ndarray, spacing: Sequence[float]) -> float:
+    values = map_coordinates(probability.astype(np.float32), (path / np.asarray(spacing)).T, order=1, mode="nearest")
+    return float(values.min())
+
+
+def _dice(mask: np.ndarray, other: np.ndarray) -> float:
+    total = np.count_nonzero(mask) + np.count_nonzero(other)
+    return 2 * np.count_nonzero(mask & other) / total if total else 1.0
+
+
+def spread(values: np.ndarray, count: bool = False) -> float:
+    """Standard deviation of the logarithms over the replicates (of n + 1 for counts); NaN of fewer than eight."""
+    values = np.asarray(values, dtype=float) + (1 if count else 0)
+    values = values[np.isfinite(values) & (values > 0)]
+    return float(np.log(values).std()) if len(values) >= LEAST else math.nan
+
+
+@cache
+def constants() -> Mapping:
+    """interval_constants.json; empty where nothing is calibrated."""
+    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+
+
+def add_intervals(measurement: Measurement, replicates: Replicates, calibrated: Mapping | None = None) -> Measurement:
+    """Give a measurement its intervals.
+
+    Args:
+        measurement: of a mask.
+        replicates: of it.
+        calibrated: as :func:`constants`, which it is if None.
+
+    Returns:
+        The measurement with ``…_low`` and ``…_high`` of each quantity that has an interval, the segments' probability
+        to exist, and the expected length; without them, and a word why, where none is known.
+    """
+    calibrated = constants() if calibrated is None else calibrated
+    of = calibrated.get(measurement.axes)
+    if of is None:
+        return _without(measurement, f"none: not calibrated for {measurement.axes}")
+    if not replicates.agreement >= AGREES:
+        line = "the mask is not the one that the probability gives; there are no intervals"
+        return _without(measurement, "none: mask and probability differ", line)
+    row = dict(measurement.image)
+    for name in QUANTITIES:
+        if name in of["image"]:
+            row |= _interval(name, row[name], replicates.image[name], of["image"][name])
+    segments, expected = [], 0.0
+    for e, segment in enumerate(measurement.segments):
+        segment = dict(segment)
+        for name in OF_SEGMENTS:
+            if name in of["segments"]:
+                segment |= _interval(name, segment[name], replicates.segments[name][e], of["segments"][name])
+        segment["exists"] = float(
+            np.interp(replicates.bottleneck[e], of["exists"]["bottleneck"], of["exists"]["share"])
+        )
+        expected += segment["exists"] * segment["length"]
+        segments.append(segment)
+    row["expected_length"] = expected
+    row["interval"] = "90 %"
+    return replace(measurement, image=row, segments=segments)
+
+
+def _without(measurement: Measurement, why: str, *remarks: str) -> Measurement:
+    image = {**measurement.image, "interval": why}
+    return replace(measurement, image=image, remarks=(*measurement.remarks, *remarks))
+
+
+def _interval(name: str, value: float, values: np.ndarray, constant: Mapping) -> dict[str, float]:
+    count = name in COUNTS
+    offset = 1 if count else 0
+    s = spread(values, count)
+    if not math.isfinite(s) or not value + offset > 0:
+        return {}
+    middle = math.log(value + offset) - constant["bias"]
+    half = constant["factor"] * (s + constant["floor"])
+    low, high = (math.exp(middle + side * half) - offset for side in (-1, 1))
+    least, most = _LIMITS.get(name, (0.0, math.inf))
+    low, high = max(low, least), min(high, most)
+    if count:
+        low, high = math.floor(low), math.ceil(high)
+    # what was measured is always among what it may be
+    return {f"{name}_low": min(low, value), f"{name}_high": max(high, value)}
+
+
+_LIMITS = {"fraction": (0.0, 100.0), "tortuosity_mean": (1.0, math.inf)}
