@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from math import prod
 from pathlib import Path
 
 import nibabel
@@ -14,29 +15,33 @@ from ..errors import InputError
 from .atomic import atomic
 from .embedded import as_comment
 from .image import Recording
+from .ome_xml import MOST_PLANES
 from .planes import Layout, checked_planes
+from .remarks import hush, quiet
 from .spacing import to_micrometres
 
+hush(nibabel.imageglobals.logger)
 _UNITS = {"meter": "m", "mm": "mm", "micron": "µm"}
+_MOST_PACKED = 1 << 11  # deflate packs a thousand bytes in one
 _MILLIMETRES = {"meter": 1e3, "micron": 1e-3}
 
 
 def recordings(path: Path) -> list[Recording]:
     """Open a NIfTI file; see :py:class:`bundle.io.image.Recording`."""
     try:
-        # kept open, since a compressed file can only be read forwards
-        image = nibabel.load(path, keep_file_open=True)
-    except nibabel.filebasedimages.ImageFileError as error:
-        raise InputError(path, "is no NIfTI file", "get another copy") from error
+        with quiet():  # kept open, since a compressed file can only be read forwards
+            image = nibabel.load(path, keep_file_open=True)
+    except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError, ValueError) as error:
+        raise InputError(path, "is no NIfTI file, or its header is damaged", "get another copy") from error
     header, data = image.header, image.dataobj
     axes = "XYZTC"[: len(data.shape)]
     if len(data.shape) < 2 or len(data.shape) > 5:
         raise InputError(path, f"has {len(data.shape)} dimensions", "2 to 5 are read")
-    if (
-        path.suffix.lower() == ".nii"
-        and path.stat().st_size < data.offset + np.prod(data.shape) * header.get_data_dtype().itemsize
-    ):
+    most = 1 if path.suffix.lower() == ".nii" else _MOST_PACKED
+    if path.stat().st_size * most < data.offset + prod(data.shape) * header.get_data_dtype().itemsize:
         raise InputError(path, "is truncated: its pixels end beyond the end of the file", "get another copy")
+    if prod(data.shape[2:]) > MOST_PLANES:
+        raise InputError(path, f"declares {prod(data.shape[2:])} planes", f"{MOST_PLANES} are read")
     scaled = (data.slope, data.inter) != (1.0, 0.0)
     dtype = np.dtype(np.float64) if scaled else header.get_data_dtype().newbyteorder("=")
 
@@ -45,7 +50,7 @@ def recordings(path: Path) -> list[Recording]:
         return np.asarray(plane, dtype).T
 
     unit = _UNITS.get(header.get_xyzt_units()[0])
-    with nibabel.openers.ImageOpener(path) as file:
+    with quiet(), nibabel.openers.ImageOpener(path) as file:
         # nibabel makes steps of 0 and below into lengths, which the file does not state
         steps = type(header).from_fileobj(file, check=False)["pixdim"][1:4]
     spacing = {axis: to_micrometres(float(step), unit) for axis, step in zip(axes[:3], steps, strict=False)}

@@ -6,6 +6,7 @@ import re
 import weakref
 from collections.abc import Mapping
 from itertools import product
+from math import prod
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,8 +14,11 @@ import oiffile
 import tifffile
 
 from ..errors import InputError
+from . import compound
 from .image import Recording
-from .pages import check_whole, quiet
+from .ome_xml import MOST_PLANES
+from .pages import check_whole
+from .remarks import quiet
 from .spacing import to_micrometres
 
 _AGAIN = "copy it again, with everything that belongs to it"
@@ -25,6 +29,8 @@ def recordings(path: Path) -> list[Recording]:
     folder = path.with_name(f"{path.name}.files")
     if path.suffix.lower() == ".oif" and not folder.is_dir():
         raise InputError(path, f"has its planes in the folder {folder.name}, which is missing", _AGAIN)
+    if path.suffix.lower() != ".oif":
+        compound.check_chains(path)
     file = oiffile.OifFile(path)
     if file.is_oib:
         _check_length(path, file)
@@ -34,6 +40,8 @@ def recordings(path: Path) -> list[Recording]:
     # stored fastest first: the two axes of a plane, then those that number the planes
     axes = settings["Axis Parameter Common"]["AxisOrder"][::-1]
     size = {axis: max(1, int(about[axis]["MaxSize"])) for axis in axes}
+    if prod(size[axis] for axis in axes[:-2]) > MOST_PLANES:
+        raise InputError(path, f"declares more planes than the {MOST_PLANES} that are read", _AGAIN)
     planes = _planes(path, file, {axis: size[axis] for axis in axes[:-2]})
 
     def read(index: Mapping[str, int]) -> np.ndarray:

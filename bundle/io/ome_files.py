@@ -19,7 +19,8 @@ from ..errors import InputError
 from .calibration import agreed, resolution_tags
 from .image import Recording
 from .ome_xml import Ome, OmeImage, parse
-from .pages import AGAIN, check_page, check_whole, meaning, opened, page_rows, quiet
+from .pages import AGAIN, check_page, check_whole, meaning, opened, page_rows
+from .remarks import quiet
 
 TOGETHER = "put all its files in one folder"
 

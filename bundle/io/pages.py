@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,11 @@ import tifffile
 
 from ..errors import InputError
 from .colours import false_colours, looked_up, table_of_greys
+from .remarks import hush
 
 AGAIN = "get another copy"
 SAVE_PLAIN = "save it as plain grey values or as RGB"
-_checked_here: ContextVar[bool] = ContextVar("checked_here", default=False)
-tifffile.logger().addFilter(lambda _record: not _checked_here.get())
+hush(tifffile.logger())  # what it would report and read on from is checked here and refused
 _JPEG = {6, 7, 34892, 33007}
 # codecs that give red, green and blue, whatever the colours are stored as
 _DECODED_TO_RGB = _JPEG | {33003, 33005, 34712, 50001, 50002, 52546}
@@ -39,16 +38,6 @@ _SMALL, _MOST_PACKED = 1 << 26, 1 << 16  # bytes; what the best codecs make of t
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # beyond the baseline: what Leica, FluoView, MetaMorph, LSM, ImageJ and Micro-Manager say of an image
 _ESSENTIAL = {33628, 33629, 33630, 33631, 34361, 34362, 34412, 50838, 50839, 51123}
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence tifffile's log: what it would report and read on from is checked here and refused."""
-    token = _checked_here.set(True)
-    try:
-        yield
-    finally:
-        _checked_here.reset(token)
 
 
 @contextmanager

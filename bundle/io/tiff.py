@@ -16,8 +16,8 @@ from ..errors import InputError
 from . import calibration, ndtiff, ome_files
 from .image import Recording
 from .ome_xml import MOST_PLANES, parse
-from .pages import AGAIN, check_ends, check_page, check_whole, meaning, opened, page_rows, page_type, quiet
-from .remarks import remark
+from .pages import AGAIN, check_ends, check_page, check_whole, meaning, opened, page_rows, page_type
+from .remarks import quiet, remark
 from .spacing import to_micrometres
 
 # kinds of files in which a table of colours shows what a microscope counted
@@ -44,8 +44,9 @@ def _recordings(path: Path, tiff: tifffile.TiffFile) -> list[Recording]:
     check_whole(path, tiff)
     if tiff.is_stk:
         raise InputError(path, "is a MetaMorph stack (STK), which is not read", "open it in Fiji and save it as TIFF")
-    if tiff.is_ndtiff:
-        return ndtiff.recordings(path, (tiff.micromanager_metadata or {}).get("Summary", {}))
+    about = tiff.micromanager_metadata or {}
+    if about.get("MajorVersion", 0) >= 2:
+        return ndtiff.recordings(path, about.get("Summary", {}))
     if tiff.ome_metadata is not None and not (tiff.is_mmstack and _mmstack_fits(tiff)):
         try:
             describing, ome = ome_files.describing_file(path, parse(tiff.ome_metadata))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -183,7 +182,10 @@ class VesselApp(MONAILabelApp):
         task = self._infers.get(model)
         if task is None:
             raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"There is no model '{model}' available")
-        image = name if os.path.exists(name) else self.datastore().get_image_uri(name)
+        images = datastore or self.datastore()
+        if name not in images.list_images():  # whatever else a name would open on the server is no image of the study
+            raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"There is no image '{name}' in the datastore")
+        image = images.get_image_uri(name)
         mask = task.mask({**request, "image": image})
         if mask.ndim != 2:
             raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"'{name}' is a stack: ask /infer for its label")
