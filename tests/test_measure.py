@@ -18,6 +18,8 @@ from bundle.__main__ import main
 from bundle.graphs import VascularGraph
 from bundle.io import write_ome_tiff
 from bundle.measurements import IMAGES, NODES, SEGMENTS, columns, measure, write_swc, write_vtp
+from bundle.measurements.intervals import QUANTITIES, Replicates, add_intervals, replicate, replicate_masks
+from bundle.measurements.profiles import blurred_cylinder
 
 
 def bar(shape=(60, 120), rows=slice(25, 34), columns=slice(20, 100)) -> np.ndarray:
@@ -92,8 +94,6 @@ def test_grey_values_tell_a_width_that_the_mask_has_too_large():
     """A blurred vessel of 6 pixels in a mask that was drawn two pixels too wide."""
     y = np.arange(80)[:, None] * np.ones((1, 160))
     rng = np.random.default_rng(0)
-    from bundle.measurements.profiles import blurred_cylinder
-
     image = 20 + 150 * blurred_cylinder(y - 40.3, 3, 1.2) + rng.normal(0, 2, y.shape)
     mask = np.abs(y - 40) <= 4
     by_mask, by_grey = measure(mask).image, measure(mask, image=image)
@@ -204,3 +204,56 @@ def test_swc_is_a_tree_of_all_samples_with_its_loops_cut(tmp_path):
     parents = samples[joined[:, 6].astype(int) - 1]
     steps = np.sqrt(((joined[:, 2:5] - parents[:, 2:5]) ** 2).sum(1))
     assert steps.sum() == pytest.approx(found.image["length"], abs=2)
+
+
+def unsure() -> tuple[np.ndarray, np.ndarray]:
+    """S and |L - N| of a bar of whose ends the cascades are less and less sure."""
+    y, x = np.mgrid[:60, :120]
+    across = 1 / (1 + np.exp(np.abs(y - 29.5) - 5))
+    sure = np.clip(1.2 - np.abs(x - 60) / 60, 0, 1)
+    return across * sure, 0.4 * across * (1 - sure)
+
+
+def test_replicates_grow_with_lower_thresholds_and_hold_the_mask_itself():
+    masks = list(replicate_masks(*unsure()))
+    assert len(masks) == 15
+    for first in range(0, 15, 5):
+        sizes = [np.count_nonzero(mask) for mask in masks[first : first + 5]]
+        assert sizes == sorted(sizes, reverse=True) and sizes[0] > sizes[-1]
+    assert all((low <= high).all() for low, high in zip(masks[10:], masks[5:10], strict=True))
+
+
+def test_intervals_come_of_the_replicates_and_of_what_was_calibrated():
+    probability, disagreement = unsure()
+    mask = list(replicate_masks(probability, disagreement))[2]
+    found = measure(mask, (1, 1))
+    replicates = replicate(found, mask, probability, disagreement)
+    assert replicates.agreement == 1 and replicates.image["length"].max() > found.image["length"]
+    constant = {"bias": 0.0, "floor": 0.01, "factor": 1.6}
+    known = {"bottleneck": [0.0, 1.0], "share": [0.0, 1.0]}
+    of = {"image": dict.fromkeys(QUANTITIES, constant), "segments": {"length": constant}, "exists": known}
+    row = add_intervals(found, replicates, {"YX": of}).image
+    spread = np.log(replicates.image["length"]).std()
+    assert row["length_high"] == pytest.approx(row["length"] * np.exp(1.6 * (spread + 0.01)))
+    assert row["length_low"] == pytest.approx(row["length"] * np.exp(-1.6 * (spread + 0.01)))
+    assert row["fraction_low"] < row["fraction"] < row["fraction_high"] <= 100
+    assert row["branch_points_low"] == 0 and row["interval"] == "90 %"
+    assert 0 < row["expected_length"] < row["length"]
+    assert "length_low" not in add_intervals(found, replicates, {}).image
+    of_another = Replicates(replicates.image, replicates.segments, replicates.bottleneck, 0.5)
+    refused = add_intervals(found, of_another, {"YX": of})
+    assert "length_low" not in refused.image and "differ" in refused.image["interval"] and refused.remarks
+
+
+def test_segment_and_measure_in_one_run(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:72, :80]
+    grey = 30 + 150 * blurred_cylinder((y - 36 - 5 * np.sin(x / 12)).astype(float), 3.5, 1) + rng.normal(0, 5, y.shape)
+    write_ome_tiff(tmp_path / "vessel.tif", np.clip(grey, 0, 255).astype(np.uint8), "YX", (0.8, 0.8))
+    out = tmp_path / "out"
+    words = ["segment", str(tmp_path / "vessel.tif"), "--output", str(out), "--measure", "--device", "cpu"]
+    assert main(words) == 0
+    (row,) = table(out / "images.csv")
+    assert row["image"] == "vessel" and row["unit"] == "micrometer"
+    assert 60 <= float(row["length"]) <= 85 and float(row["expected_fraction"]) > 0
+    assert main(words) == 0 and "1 kept" in capsys.readouterr().out

@@ -38,7 +38,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..errors import InputError
-from ..io import KINDS, OUTPUT_SUFFIXES, Image, image_name, list_images, open_image, output_path
+from ..io import KINDS, OUTPUT_SUFFIXES, Image, expand, image_name, list_images, open_image, output_path
 from ..measurements import (
     TABLES,
     Measurement,
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("masks", metavar="MASK", nargs="+", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--images", metavar="FOLDER", type=Path, help="where the grey values are: NAME, or one file")
+    parser.add_argument("--images", metavar="FOLDER", type=Path, help="of the grey values: NAME in it, or one file")
     parser.add_argument(
         "--roi", metavar="MASK", type=Path, help="measure inside this mask only; a folder: inside NAME in it, of each"
     )
@@ -104,11 +104,20 @@ class Source:
         name: of the image.
         mask: its file.
         beside: further files by kind: image, probability, disagreement, region.
+        raw: whether the image is as a microscope wrote it, so that the channel and the like are chosen of it.
     """
 
     name: str
     mask: Path
     beside: dict[str, Path] = field(default_factory=dict)
+    raw: bool = False
+
+    def reading(self, kind: str, arguments: argparse.Namespace) -> dict:
+        """How the mask or the image is read: where there is a raw image, channels are its and not the mask's."""
+        options = reading_options(arguments)
+        if kind == ("image" if self.raw else "mask"):
+            return options
+        return {"spacing": options["spacing"]}
 
 
 def measure_all(sources: Sequence[Source], failed: int, arguments: argparse.Namespace) -> int:
@@ -155,7 +164,40 @@ def _sources(given: Iterable[str], images: Path | None) -> tuple[list[Source], i
         except InputError as error:
             failed += 1
             print(error, file=sys.stderr)
-    return [Source(name, path, _beside(name, path, images)) for name, path in by_name.items()], failed
+    sources = []
+    for name, path in by_name.items():
+        try:
+            beside = _beside(name, path, images)
+            raw = "image" in beside and image_name(beside["image"]) == name
+            sources.append(Source(name, path, beside, raw))
+        except InputError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+    return sources, failed
+
+
+def measure_segmented(inputs: Sequence[Path], arguments: argparse.Namespace) -> int:
+    """Measure the masks that segment made of its inputs, into the same folder.
+
+    Args:
+        inputs: of segment; those without a mask are left out.
+        arguments: its words.
+
+    Returns:
+        0 if every mask was measured or kept, 1 otherwise.
+    """
+    sources = []
+    for path in inputs:
+        mask = output_path(arguments.output, path, "mask", OUTPUT_SUFFIXES[arguments.format])
+        if mask.exists():
+            name = image_name(path)
+            beside = _beside(name, mask, None)
+            if arguments.mode in ("stack", "both"):  # the mask has the stack's slices, the fusion has not
+                beside["image"] = path
+            raw = beside.setdefault("image", path) == path
+            sources.append(Source(name, mask, beside, raw))
+    options = {"images": None, "roi": None, "min_length": 0.0, "prune": None, "swc": False}
+    return measure_all(sources, 0, argparse.Namespace(**{**vars(arguments), **options}))
 
 
 def _masks(given: Path) -> list[Path]:
@@ -179,31 +221,19 @@ def _beside(name: str, mask: Path, images: Path | None) -> dict[str, Path]:
     if images is not None:
         found["image"] = _named(name, images, mask, "image")
     elif "image" not in found:
-        same = [path for path in _siblings(name, mask.parent) if path.resolve() != mask.resolve()]
+        same = [path for path in expand(mask.parent) if image_name(path) == name and path.name != mask.name]
         if len(same) == 1:
             found["image"] = same[0]
     return found
-
-
-def _siblings(name: str, folder: Path) -> list[Path]:
-    """The images of a name in a folder."""
-    pattern = "".join(f"[{c}]" if c in "*?[" else c for c in name)
-    return (
-        [path for path in list_images([folder]) if image_name(path) == name] if any(folder.glob(f"{pattern}.*")) else []
-    )
 
 
 def _named(name: str, given: Path, mask: Path, what: str) -> Path:
     """The file of an image's name in a folder, or the one file given."""
     if given.is_file():
         return given
-    found = [
-        path
-        for path in list_images([given])
-        if image_name(path) in (name, f"{name}_mask") and path.name != mask.name or image_name(path) == name
-    ]
+    found = [path for path in expand(given) if image_name(path) == name]
     if len(found) != 1:
-        raise InputError(mask, f"has {len(found) or 'no'} {what} in {given}", f"name one of them {name}")
+        raise InputError(mask, f"has {len(found) or 'no'} {what} in {given}", f"call one of them {name}")
     return found[0]
 
 
@@ -254,7 +284,7 @@ def _digest(path: Path) -> str:
 
 def _measure_one(source: Source, arguments: argparse.Namespace) -> None:
     settings = _settings(source, arguments)
-    opened = open_image(source.mask, **reading_options(arguments))
+    opened = open_image(source.mask, **source.reading("mask", arguments))
     try:
         mask = as_mask(opened.array())
     except InputError:
@@ -289,7 +319,7 @@ def _grey(
     path = source.beside.get("image")
     if path is None:
         return None, None
-    image = open_image(path, **reading_options(arguments))
+    image = open_image(path, **source.reading("image", arguments))
     if image.shape != array.shape:
         if arguments.images is not None:
             raise InputError(

@@ -10,6 +10,9 @@ and the mask has the stack's slices. For each input NAME (its file name without 
   NAME_fused.tif         of a stack that was fused, the fused image
   NAME_depth.tif         of a stack that was fused, each pixel's slice, counted from 0
 
+With --measure the vessels of each mask are measured in the same run, as by "measure": the tables, graphs and pictures
+that its help names lie in OUT too.
+
 With --mode both a stack is segmented both ways and the two are reconciled: NAME_mask.tif has the stack's slices, and
 NAME_mask_2d.tif is its projection; NAME_colour.png shows depth by colour, NAME_rendering.png the volume, and with
 --surface stl (or ply) NAME_surface.stl is its surface, in micrometres where the voxels' size is known.
@@ -25,6 +28,7 @@ Examples:
   python -m bundle segment image.tif --output masks
   python -m bundle segment stacks/*.oif --channel 1 --output masks
   python -m bundle segment stack.ome.tif --mode stack --output masks3d --format nifti
+  python -m bundle segment stacks --measure --output measured
   python -m bundle segment images --scale 0.5 --output masks     vessels twice as wide as those the weights have seen
 """
 
@@ -82,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--low", type=_share, help="lower threshold of the hysteresis (default: 0.45)")
     parser.add_argument("--high", type=_share, help="upper threshold of the hysteresis (default: 0.95)")
+    parser.add_argument("--measure", action="store_true", help="measure the vessels of the masks too")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
 
 
@@ -95,8 +100,18 @@ def run(arguments: argparse.Namespace) -> int:
     paths, failed = listed(arguments.inputs)
     if not paths:
         return 1
-    segment_files(configured(arguments, paths))
-    return 1 if failed else 0
+    parser = configured(arguments, paths)
+    if not arguments.measure:
+        segment_files(parser)
+        return 1 if failed else 0
+    from .measure import measure_segmented
+
+    try:
+        segment_files(parser)
+    except InputError as error:  # the masks that there are get their numbers all the same
+        failed += 1
+        print(error, file=sys.stderr)
+    return 1 if measure_segmented(paths, arguments) or failed else 0
 
 
 def segment_files(parser: ConfigParser) -> None:
