@@ -26,6 +26,7 @@ COMMANDS = {
     "info": "tell how a file is read: axes, channels, spacing, type",
     "phantom": "make synthetic confocal stacks with exact truth",
     "package": "write the bundle as one file that a platform takes",
+    "adapt": "weights and settings for your own images, from one annotated slice or scribbles",
     "doctor": "tell what is installed, and whether it works here",
 }
 

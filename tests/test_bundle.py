@@ -42,6 +42,7 @@ ROOMS = [
     "segmentation",
     "reporting",
     "training",
+    "adaptation",
     "runner",
     "packaging",
     "commands",

@@ -1,0 +1,97 @@
+"""Settings of the segmentation, and how well a mask agrees with what is known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from torch import nn
+
+from ..errors import InputError
+from ..transforms import CloseGaps, HysteresisThreshold, RemoveFragments
+from .annotation import BACKGROUND, VESSEL, Annotation
+
+__all__ = ["Settings", "labelled_dice", "mask_of", "probability"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images of one kind are segmented, beside the weights.
+
+    Args:
+        contrast: "slice" or "volume" of slices of a stack, "equalized" of single images and fused stacks.
+        scale: factor by which images are resampled.
+        low: lower threshold of the hysteresis.
+        high: upper threshold of the hysteresis.
+    """
+
+    contrast: str
+    scale: float = 1.0
+    low: float = 0.45
+    high: float = 0.95
+
+    def as_dict(self) -> dict[str, str | float]:
+        """The settings in JSON's types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, noted: object, path: object) -> Settings:
+        """The settings that :meth:`as_dict` gave, as a file of weights notes them.
+
+        Args:
+            noted: what the file holds.
+            path: the file, for the error's line.
+
+        Raises:
+            InputError: they are none.
+        """
+        try:
+            settings = cls(**noted)
+            numbers = (settings.scale, settings.low, settings.high)
+            possible = 0.01 <= settings.scale <= 16 and 0 <= settings.low <= settings.high <= 1
+            known = settings.contrast in ("slice", "volume", "equalized")
+        except TypeError:
+            possible = known = False
+            numbers = ()
+        if not (possible and known and all(isinstance(number, int | float) for number in numbers)):
+            raise InputError(path, f"notes as its settings {noted!r:.80}, which are none", "adapt again")
+        return settings
+
+
+@torch.inference_mode()
+def probability(image: np.ndarray, network: nn.Module, inferer: Inferer) -> np.ndarray:
+    """S of an image ``[X, Y]``, in [0, 1], of the same shape."""
+    device = next(network.parameters()).device
+    return inferer(torch.from_numpy(image)[None, None].to(device), network)[0, 0].float().cpu().numpy()
+
+
+def mask_of(found: np.ndarray, low: float, high: float, close_gaps: float = 2, fragments: float = 30) -> np.ndarray:
+    """The mask of S ``[X, Y]``, by the steps of configs/inference.json: bool, of the same shape."""
+    steps = (HysteresisThreshold(low, high), CloseGaps(close_gaps), RemoveFragments(fragments))
+    mask = found[None]
+    for step in steps:
+        mask = step(mask)
+    return np.asarray(mask)[0] > 0
+
+
+def labelled_dice(mask: np.ndarray, annotation: Annotation) -> float:
+    """Dice on the pixels that are labelled.
+
+    Scribbles tell nothing of how much of the image is vessel, and of a person who draws, both kinds are about as long:
+    vessel and background then count alike.
+
+    Args:
+        mask: bool, ``[X, Y]``.
+        annotation: what is known.
+
+    Returns:
+        0 to 1; 1 if there is no vessel and none was found.
+    """
+    vessel, background = annotation.label == VESSEL, annotation.label == BACKGROUND
+    right, missed, wrong = (float(np.sum(part)) for part in (mask & vessel, ~mask & vessel, mask & background))
+    if not annotation.whole and vessel.any() and background.any():
+        right, missed, wrong = right / vessel.sum(), missed / vessel.sum(), wrong / background.sum()
+    total = 2 * right + missed + wrong
+    return 2 * right / total if total else 1.0

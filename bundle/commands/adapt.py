@@ -1,0 +1,275 @@
+"""Make weights and settings for your own images, from one annotated slice or a few scribbles.
+
+Give one image and its label, or several pairs. A label is
+
+  a mask        0 and one other value, of the image's size: every pixel of it was looked at
+  scribbles     with --scribbles: 1 on vessels, 2 on background, 0 where nothing was drawn; strokes of both kinds
+
+Of a stack that will be segmented slice by slice, give the stack, a label of one slice, and --slice with its number. A
+label with the stack's slices does as well: those count on which something is drawn.
+
+What is best is tried on held-back halves of the annotation: to leave everything as it is, other settings (contrast,
+scale, thresholds), or weights that are trained further. A change must be worth a point of Dice and lose on no half. OUT
+gets
+
+  adapted.pt     weights and settings; give OUT to segment --weights
+  adapted.json   what was tried, and its Dice on the held-back halves
+  adapted.png    the mask before and after, on the first annotated image
+
+Keep an annotated slice aside to check by, if you can.
+
+Examples:
+  vessels adapt slice.tif slice_mask.tif --output mine
+  vessels adapt stack.ome.tif slice12.tif --slice 12 --output mine
+  vessels adapt a.tif a_strokes.png b.tif b_strokes.png --scribbles --output mine
+  vessels segment stacks --mode stack --weights mine --output masks
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..home import INFERENCE, WEIGHTS
+from ..io import Image, atomic, open_image
+from .words import add_reading_arguments, reading_options
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..adaptation import Adapted, Annotation
+
+NAME = "adapted"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's words."""
+    parser.add_argument("files", metavar="IMAGE LABEL", nargs="+", type=Path, help="pairs of an image and its label")
+    parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--scribbles", action="store_true", help="labels are strokes: 1 vessel, 2 background, 0 nothing")
+    parser.add_argument("--slice", metavar="N", type=int, help="number from 0 of the slice that a flat label is of")
+    parser.add_argument(
+        "--mode",
+        choices=("fused", "stack"),
+        help="how images of this kind will be segmented (default: stack where a slice is annotated, else fused)",
+    )
+    add_reading_arguments(parser)
+    parser.add_argument("--weights", type=Path, help="weights to begin from, instead of the shipped ones")
+    parser.add_argument(
+        "--steps", type=int, default=60, help="of each of three trainings; 0 for settings alone (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the trainings (default: %(default)s)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument("--overwrite", action="store_true", help="make again what is there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Adapt.
+
+    Returns:
+        0.
+    """
+    target = arguments.output / f"{NAME}.pt"
+    if len(arguments.files) % 2:
+        raise InputError(None, f"{len(arguments.files)} files are no pairs", "give IMAGE LABEL, IMAGE LABEL …")
+    if arguments.steps < 0:
+        raise InputError(None, f"--steps {arguments.steps} is below 0", "give 0 for settings alone, or leave it out")
+    if target.exists() and not arguments.overwrite:
+        raise InputError(target, "is there already", "choose another --output, or say --overwrite")
+    start = time.perf_counter()
+    from ..adaptation import Settings, adapt  # PyTorch takes a while, and what is above should be said at once
+
+    pairs = list(zip(arguments.files[::2], arguments.files[1::2], strict=True))
+    annotations, mode = _annotations(pairs, arguments)
+    network, weights = _network(arguments)
+    settings = Settings("equalized" if mode == "fused" else "slice")
+    with _Bars() as bars:
+        adapted = adapt(
+            network, annotations, settings, steps=arguments.steps, seed=arguments.seed, progress=bars.progress
+        )
+    _write(arguments.output, adapted, annotations[0], network, settings, mode, weights)
+    print(f"Dice on the held-back halves: {', '.join(f'{name} {dice:.3f}' for name, dice in adapted.tried.items())}")
+    words = {
+        "unchanged": "nothing tried is surely better than the weights as they are",
+        "settings": "other settings are best",
+        "weights": "weights trained further are best",
+    }
+    values = ", ".join(f"{name} {value}" for name, value in adapted.settings.as_dict().items())
+    print(f"{words[adapted.kind]}; settings: {values}; {time.perf_counter() - start:.0f} s")
+    mode_words = " --mode stack" if mode == "stack" else ""
+    print(f"{target}: look at {NAME}.png beside it, then: vessels segment …{mode_words} --weights {arguments.output}")
+    return 0
+
+
+def _annotations(
+    pairs: list[tuple[Path, Path]], arguments: argparse.Namespace
+) -> tuple[list[Annotation], str]:
+    """What the files say, and the mode that they are of."""
+    options = reading_options(arguments)
+    images = [open_image(image, **options) for image, _ in pairs]
+    labels = [open_image(label).array() for _, label in pairs]
+    stacks = [len(image) > 1 for image in images]
+    mode = arguments.mode or ("stack" if any(stacks) else "fused")
+    if arguments.slice is not None and not any(stacks):
+        raise InputError(pairs[0][0], "is no stack, --slice has no meaning", "leave --slice out")
+    annotations = []
+    for (path, label_path), image, label in zip(pairs, images, labels, strict=True):
+        if mode == "fused":
+            annotations.append(_of_image(path, label_path, image, label, arguments.scribbles))
+        else:
+            annotations += _of_slices(path, label_path, image, label, arguments)
+    if len({tuple(annotation.images) for annotation in annotations}) > 1:
+        raise InputError(None, "slices of stacks and single images are of two kinds", "adapt to each by itself")
+    return annotations, mode
+
+
+def _of_image(path: Path, label_path: Path, image: Image, label: np.ndarray, scribbles: bool) -> Annotation:
+    from ..transforms import AdaptiveHistogramEqualization, FuseFocus
+
+    array = image.array()
+    if len(image) > 1:
+        array = np.asarray(FuseFocus()(array.T[None]))[0].T
+    if label.ndim == 3:
+        label = label.max(axis=0)
+    equalized = np.asarray(AdaptiveHistogramEqualization()(array.reshape(array.shape[-2:]).T[None]))[0]
+    return _annotation(path, label_path, {"equalized": equalized}, label, scribbles)
+
+
+def _of_slices(
+    path: Path, label_path: Path, image: Image, label: np.ndarray, arguments: argparse.Namespace
+) -> list[Annotation]:
+    from ..transforms import LinearContrast
+
+    stack = image.array().reshape(-1, *image.shape[-2:])
+    if label.ndim == 3 and len(label) != len(stack):
+        raise InputError(label_path, f"has {len(label)} slices, {path} {len(stack)}", "give a label of one slice")
+    if label.ndim == 3:
+        drawn = {z: label[z] for z in range(len(label)) if label[z].any()}
+        if not drawn:
+            raise InputError(label_path, "is empty", "give a label on which something is drawn")
+    elif len(stack) == 1:
+        drawn = {0: label}
+    elif arguments.slice is None:
+        raise InputError(label_path, f"is of one slice, {path} has {len(stack)}", "say with --slice N which, from 0")
+    elif not 0 <= arguments.slice < len(stack):
+        raise InputError(path, f"has no slice {arguments.slice}", f"give --slice from 0 to {len(stack) - 1}")
+    else:
+        drawn = {arguments.slice: label}
+    contrasts = ("slice", "volume") if len(stack) > 1 else ("slice",)
+    stretched = {per: np.asarray(LinearContrast(per=per)(stack.T[None]))[0] for per in contrasts}
+    return [
+        _annotation(
+            path, label_path, {per: array[..., z] for per, array in stretched.items()}, drawn[z], arguments.scribbles
+        )
+        for z in drawn
+    ]
+
+
+def _annotation(
+    path: Path, label_path: Path, images: dict[str, np.ndarray], label: np.ndarray, scribbles: bool
+) -> Annotation:
+    from ..adaptation import Annotation, scribbled
+
+    label = label.T
+    size = next(iter(images.values())).shape
+    if label.shape != size:
+        raise InputError(
+            label_path, f"has {label.shape[0]} x {label.shape[1]} pixels, {path} {size[0]} x {size[1]}", "give its label"
+        )
+    if scribbles:
+        try:
+            known = scribbled(label)
+        except ValueError as error:
+            raise InputError(label_path, str(error), "draw 1 on vessels and 2 on background") from error
+    else:
+        vessel = label != 0
+        if vessel.any() and np.ptp(label[vessel]) != 0:
+            raise InputError(
+                label_path, "is no mask of 0 and one other value", "give a mask, or say --scribbles for strokes 1 and 2"
+            )
+        if not vessel.any() or vessel.all():
+            raise InputError(label_path, "shows one kind of pixel alone", "give a mask with vessel and background")
+        known = vessel.astype(np.int8)
+    return Annotation(str(path), images, known, not scribbles)
+
+
+def _network(arguments: argparse.Namespace) -> tuple[torch.nn.Module, Path]:
+    from monai.bundle import ConfigParser
+
+    from ..runner import usable_device
+
+    config = ConfigParser()
+    config.read_config(INFERENCE)
+    weights = arguments.weights or WEIGHTS
+    config["weights_file"] = weights
+    if arguments.device is not None:
+        config["device"] = usable_device(arguments.device)
+    return config.get_parsed_content("network").eval(), weights
+
+
+class _Bars:
+    """A progress bar for each stage."""
+
+    def __enter__(self) -> _Bars:
+        self.bar: tqdm | None = None
+        self.stage = ""
+        return self
+
+    def progress(self, stage: str, step: int, of: int) -> None:
+        if self.bar is None or stage != self.stage:
+            self.__exit__()
+            self.bar, self.stage = tqdm(total=of, desc=stage, disable=None), stage
+        self.bar.update()
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _write(
+    folder: Path,
+    adapted: Adapted,
+    shown: Annotation,
+    network: torch.nn.Module,
+    settings: object,
+    mode: str,
+    weights: Path,
+) -> None:
+    import torch
+
+    from .. import __version__
+    from ..adaptation import mask_of
+    from ..adaptation.settings import probability
+    from ..networks import scales_of
+    from ..pictures import mask_overlay, write_panel
+    from ..segmentation import WholeOrWindowsInferer
+
+    pictures = {}
+    for title, net, chosen in (("before", network, settings), ("after", adapted.network, adapted.settings)):
+        image = shown.images[chosen.contrast]
+        found = probability(image, net, WholeOrWindowsInferer(scale=chosen.scale))
+        pictures[title] = mask_overlay(image.T, mask_of(found, chosen.low, chosen.high).T)
+    write_panel(folder / f"{NAME}.png", pictures)
+    report = {
+        "kind": adapted.kind,
+        "mode": mode,
+        "settings": adapted.settings.as_dict(),
+        "dice_before": adapted.before,
+        "dice_expected": adapted.expected,
+        "tried": dict(adapted.tried),
+        "weights": str(weights),
+        "version": __version__,
+    }
+    with atomic(folder / f"{NAME}.json") as partial:
+        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    state = {name: value.cpu() for name, value in adapted.network.state_dict().items()}
+    noted = {"model": state, "scales": scales_of(network), "segmentation": {"mode": mode, **adapted.settings.as_dict()}}
+    with atomic(folder / f"{NAME}.pt") as partial:  # last: it says that all is there
+        torch.save(noted, partial)
