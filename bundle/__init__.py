@@ -7,9 +7,14 @@ Microscopy Images*. docs/decisions.md, The house, says what each room is for: it
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from .home import VERSION as __version__  # noqa: F401
+from .home import VERSION as __version__
+
+if TYPE_CHECKING:
+    from .interface import Fusion, Segmentation, fuse, measure, read, segment
+
+__all__ = ["Fusion", "Segmentation", "__version__", "fuse", "measure", "read", "segment"]
 
 _ROOMS = (
     "data",
@@ -28,8 +33,10 @@ _ROOMS = (
 )
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> object:
     # configs say `$import bundle` and then `$bundle.data.…`; the command line wants no room it does not enter
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
+    if name in __all__:
+        return getattr(importlib.import_module(".interface", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,6 +45,7 @@ ROOMS = [
     "adaptation",
     "runner",
     "packaging",
+    "interface",
     "commands",
     "aliases",
     "engines",

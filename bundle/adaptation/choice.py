@@ -147,9 +147,7 @@ def _best(found: _Found, candidates: Sequence[Settings], known: Sequence[Annotat
     return max(choices, key=lambda choice: found.dice(choice, known))
 
 
-def _seen(
-    found: _Found, candidates: Sequence[Settings], known: Sequence[Annotation], settings: Settings
-) -> Settings:
+def _seen(found: _Found, candidates: Sequence[Settings], known: Sequence[Annotation], settings: Settings) -> Settings:
     """Contrast and scale at which to train: another than the present only where it is clearly better as it is."""
     best = max(candidates, key=lambda candidate: found.dice(candidate, known))
     return best if found.dice(best, known) > found.dice(settings, known) + 2 * LEAST_GAIN else settings

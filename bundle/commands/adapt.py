@@ -53,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("files", metavar="IMAGE LABEL", nargs="+", type=Path, help="pairs of an image and its label")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--scribbles", action="store_true", help="labels are strokes: 1 vessel, 2 background, 0 nothing")
+    parser.add_argument(
+        "--scribbles", action="store_true", help="labels are strokes: 1 vessel, 2 background, 0 nothing"
+    )
     parser.add_argument("--slice", metavar="N", type=int, help="number from 0 of the slice that a flat label is of")
     parser.add_argument(
         "--mode",
@@ -108,9 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _annotations(
-    pairs: list[tuple[Path, Path]], arguments: argparse.Namespace
-) -> tuple[list[Annotation], str]:
+def _annotations(pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) -> tuple[list[Annotation], str]:
     """What the files say, and the mode that they are of."""
     options = reading_options(arguments)
     images = [open_image(image, **options) for image, _ in pairs]
@@ -181,7 +181,9 @@ def _annotation(
     size = next(iter(images.values())).shape
     if label.shape != size:
         raise InputError(
-            label_path, f"has {label.shape[0]} x {label.shape[1]} pixels, {path} {size[0]} x {size[1]}", "give its label"
+            label_path,
+            f"has {label.shape[0]} x {label.shape[1]} pixels, {path} {size[0]} x {size[1]}",
+            "give its label",
         )
     if scribbles:
         try:
