@@ -7,8 +7,8 @@ from scipy.ndimage import distance_transform_edt
 
 __all__ = ["depth"]
 
-# of a mask that fills more than this share of its field, SciPy's transform of the whole field is the faster one
-_DENSE = 0.3
+# where more than this share of the mask lies deeper than so many voxels, SciPy's transform of the field is faster
+_DEEP, _MANY = 64, 0.1
 
 
 def depth(mask: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
@@ -27,15 +27,17 @@ def depth(mask: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     count = np.count_nonzero(mask)
     if count == mask.size:
         return np.full(count, np.inf, np.float32)
-    if count > _DENSE * mask.size:
-        return distance_transform_edt(mask, sampling=spacing)[mask].astype(np.float32)
     at = np.flatnonzero(mask)
     squares = np.zeros(mask.size, np.float32)
     squares[at] = _along_rows(at, mask.shape[2]) * np.float32(spacing[2]) ** 2
     row, x = np.divmod(at, mask.shape[2])
     z, y = np.divmod(row, mask.shape[1])
     for place, axis in ((y, 1), (z, 0)):
-        squares[at] = _along(squares, at, place, mask.shape[axis], int(np.prod(mask.shape[axis + 1 :])), spacing[axis])
+        stride = int(np.prod(mask.shape[axis + 1 :]))
+        nearer = _along(squares, at, place, mask.shape[axis], stride, spacing[axis])
+        if nearer is None:
+            return distance_transform_edt(mask, sampling=spacing)[mask].astype(np.float32)
+        squares[at] = nearer
     return np.sqrt(squares[at])
 
 
@@ -55,8 +57,11 @@ def _along_rows(at: np.ndarray, width: int) -> np.ndarray:
 
 def _along(
     squares: np.ndarray, at: np.ndarray, place: np.ndarray, size: int, stride: int, spacing: float
-) -> np.ndarray:
-    """The least of a column's squared distances, each enlarged by that along the column, at each place of the mask."""
+) -> np.ndarray | None:
+    """The least of a column's squared distances, each enlarged by that along the column, at each place of the mask.
+
+    None if that takes too long.
+    """
     best = squares[at]
     active = np.arange(len(at))
     for distance in range(1, size):
@@ -64,6 +69,8 @@ def _along(
         active = active[best[active] > added]
         if not active.size:
             break
+        if distance == _DEEP and active.size > _MANY * len(at):
+            return None
         for step in (-distance, distance):
             inside = active[(place[active] + step >= 0) & (place[active] + step < size)]
             best[inside] = np.minimum(best[inside], squares[at[inside] + step * stride] + added)

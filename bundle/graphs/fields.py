@@ -25,6 +25,7 @@ class Field:
 
     def __init__(self, mask: np.ndarray | Volume, voxels: int = BRICK_VOXELS) -> None:
         self.mask = mask
+        self.voxels = voxels
         self.shape = tuple(int(side) for side in mask.shape)
         side = max(1, round((voxels / max(1, self.shape[2])) ** 0.5))
         height = min(side, self.shape[1])
@@ -44,11 +45,14 @@ class Field:
 
     def read(self, box: Box) -> np.ndarray:
         """The voxels of a box, bool ``[Z, Y, X]``."""
+        return self.values(box) != 0
+
+    def values(self, box: Box) -> np.ndarray:
+        """What is stored of a box, ``[Z, Y, X]``."""
         if isinstance(self.mask, np.ndarray):
             return self.mask[box]
         z, y, x = box
-        planes = [self.mask.rows(plane, y.start, y.stop)[:, x] for plane in range(z.start, z.stop)]
-        return np.asarray(planes) != 0
+        return np.stack([self.mask.rows(plane, y.start, y.stop)[:, x] for plane in range(z.start, z.stop)])
 
     def around(self, box: Box, halo: int) -> tuple[Box, Box]:
         """A box with a halo in z and y, as far as the field reaches, and where in it the box is."""

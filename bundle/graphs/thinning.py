@@ -10,13 +10,13 @@ lie in the middle of the vessels whatever the spacing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .distances import depth
 
-__all__ = ["Thinning", "as_volume", "steps_of", "thin"]
+__all__ = ["Thinning", "as_volume", "fitting", "steps_of", "thin"]
 
 # 3 x 3 x 3 neighbourhoods are packed into 27 bits, x fastest: bit 13 is the voxel itself
 _X_FIRST, _X_LAST = (sum(1 << (x + 3 * row) for row in range(9)) for x in (0, 2))
@@ -37,7 +37,7 @@ _STEP = 0.125
 _LAST_STEP = 4000
 
 
-def thin(mask: np.ndarray, spacing: tuple[float, ...] | None = None) -> np.ndarray:
+def thin(mask: np.ndarray, spacing: Sequence[float] | None = None) -> np.ndarray:
     """Thin a mask to lines, keeping each piece, loop and cavity, and the lines' ends.
 
     Vessel touches vessel through corners too (8 neighbours in 2D, 26 in 3D). The border of the field is no background
@@ -60,7 +60,7 @@ def thin(mask: np.ndarray, spacing: tuple[float, ...] | None = None) -> np.ndarr
 
 
 def as_volume(
-    mask: np.ndarray, spacing: tuple[float, ...] | None = None
+    mask: np.ndarray, spacing: Sequence[float] | None = None
 ) -> tuple[np.ndarray, tuple[float, float, float]]:
     """A mask as bool ``[Z, Y, X]`` and its spacing as three numbers: an image is a volume of one slice.
 
@@ -68,12 +68,22 @@ def as_volume(
         ValueError: the mask has neither two nor three axes, or the spacing does not fit it.
     """
     mask = np.asarray(mask) != 0
-    spacing = (1.0,) * mask.ndim if spacing is None else tuple(float(step) for step in spacing)
     if mask.ndim not in (2, 3):
         raise ValueError(f"a mask has two or three axes, not {mask.ndim}")
-    if len(spacing) != mask.ndim or not all(0 < step < np.inf for step in spacing):
-        raise ValueError(f"spacing {spacing} must be {mask.ndim} positive numbers")
+    spacing = fitting(spacing, mask.ndim)
     return (mask[None], (1.0, *spacing)) if mask.ndim == 2 else (mask, spacing)
+
+
+def fitting(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
+    """The spacing along so many axes, 1 if absent.
+
+    Raises:
+        ValueError: it is of another number of axes, or not positive.
+    """
+    spacing = (1.0,) * axes if spacing is None else tuple(float(step) for step in spacing)
+    if len(spacing) != axes or not all(0 < step < np.inf for step in spacing):
+        raise ValueError(f"spacing {spacing} must be {axes} positive numbers")
+    return spacing
 
 
 def steps_of(depths: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

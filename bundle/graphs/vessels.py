@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 
+from ..volumes import Volume
+from .blocks import skeleton_by_blocks, stored_without_pinholes
 from .distances import depth
 from .ends import extended
-from .fields import Field
+from .fields import BRICK_VOXELS, Field
 from .graph import VascularGraph
 from .pinholes import fill_pinholes
 from .pruning import Line, Net, Node
 from .sections import Course, centred, radii, shares
 from .smoothing import smooth
-from .thinning import Thinning, as_volume, steps_of
+from .thinning import Thinning, as_volume, fitting, steps_of
 from .tracing import trace_voxels
 
 __all__ = ["PRUNE", "vessel_graph"]
@@ -22,12 +28,14 @@ PRUNE = 2.5
 
 
 def vessel_graph(
-    mask: np.ndarray,
-    spacing: tuple[float, ...] | None = None,
+    mask: np.ndarray | Volume,
+    spacing: Sequence[float] | None = None,
     *,
     prune: float = PRUNE,
     min_length: float = 0.0,
     pinholes: int | None = None,
+    work: str | Path | None = None,
+    brick: int = BRICK_VOXELS,
 ) -> VascularGraph:
     """The vessels of a mask as a graph: where they run, branch and end, and how wide they are.
 
@@ -37,12 +45,15 @@ def vessel_graph(
     length there, in an image half its width; it comes from the volume, not from a distance to the background.
 
     Args:
-        mask: bool ``[Y, X]`` or ``[Z, Y, X]``.
-        spacing: of the voxels along each axis, in micrometres; if absent, all lengths are in pixels.
+        mask: bool ``[Y, X]`` or ``[Z, Y, X]``; or a :class:`bundle.volumes.Volume` that is larger than memory, of which
+            a few bricks at a time are read, with the same graph. A field of one slice is an image.
+        spacing: of the voxels along each axis, three of a volume, in micrometres; if absent, lengths are in pixels.
         prune: bulge size below which a side line is no vessel: how far it stands out from where it branches off, in
             radii of its own; 0 prunes nothing.
         min_length: free-ended vessels and lone ones that are shorter, in the unit of the spacing, are left out.
         pinholes: the largest hole that is filled, as of :func:`fill_pinholes`.
+        work: where a volume's states are kept meanwhile, six bytes a voxel; the system's temporary folder if absent.
+        brick: about how many voxels of a volume are worked on at a time, without what is read around them.
 
     Returns:
         The graph. With ``prune=0`` its pieces and loops are those of the mask with its pinholes filled; pruning changes
@@ -51,14 +62,19 @@ def vessel_graph(
     Raises:
         ValueError: the mask has neither two nor three axes, or the spacing does not fit it.
     """
-    volume, steps = as_volume(fill_pinholes(mask, pinholes), spacing)
-    depths = depth(volume, steps)
-    thinning = Thinning(volume, steps_of(depths, steps))
-    thinning.run()
-    left = thinning.alive
-    unit = "pixel" if spacing is None else "micrometer"
-    skeleton = np.argwhere(left), depths[left[volume]]
-    return _graph_of(*skeleton, Field(volume), np.array(steps), np.ndim(mask) == 2, prune, min_length, unit)
+    settings = {"prune": prune, "min_length": min_length, "unit": "pixel" if spacing is None else "micrometer"}
+    if isinstance(mask, np.ndarray | list):
+        volume, steps = as_volume(fill_pinholes(mask, pinholes), spacing)
+        depths = depth(volume, steps)
+        thinning = Thinning(volume, steps_of(depths, steps))
+        thinning.run()
+        left = thinning.alive
+        return _graph_of(np.argwhere(left), depths[left[volume]], Field(volume), np.array(steps), **settings)
+    with TemporaryDirectory(dir=work) as folder:
+        steps = fitting(spacing, 3)
+        field = stored_without_pinholes(Field(mask, brick), pinholes, Path(folder) / "mask")
+        voxels, depths = skeleton_by_blocks(field, steps, Path(folder))
+        return _graph_of(voxels, depths, field, np.array(steps), **settings)
 
 
 def _graph_of(
@@ -66,7 +82,6 @@ def _graph_of(
     depths: np.ndarray,
     field: Field,
     spacing: np.ndarray,
-    image: bool,
     prune: float,
     min_length: float,
     unit: str,
@@ -78,7 +93,7 @@ def _graph_of(
     net.merge()
     net.shorten()
     while True:
-        graph = drawn(net, field, spacing, image, unit)
+        graph = drawn(net, field, spacing, unit)
         short = (graph.lengths < min_length) & ~graph.cut & (graph.degrees[graph.edges] == 1).any(axis=1)
         if not short.any():
             return graph
@@ -104,16 +119,16 @@ def as_net(voxels: np.ndarray, depths: np.ndarray, spacing: np.ndarray) -> Net:
     return net
 
 
-def drawn(net: Net, field: Field, spacing: np.ndarray, image: bool, unit: str) -> VascularGraph:
+def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGraph:
     """The graph of a net: its lines smoothed, moved to the middle, extended, and as wide as the mask around them.
 
     Args:
         net: nodes and lines.
         field: the mask.
         spacing: micrometres.
-        image: whether the mask is one of an image, a field of one slice.
         unit: of the spacing.
     """
+    image = field.shape[0] == 1
     numbers = {name: number for number, name in enumerate(net.nodes)}
     edges = np.array([[numbers[line.source], numbers[line.target]] for line in net.lines.values()], int).reshape(-1, 2)
     nodes = np.array([node.position for node in net.nodes.values()], float).reshape(-1, 3)
