@@ -85,14 +85,14 @@ def skeleton_by_blocks(
         if before is not field:
             shutil.rmtree(before.mask.folder)
         first += _STEPS
-    voxels, values = [], []
+    found, values = [], []
     for box in field.bricks():
         alive = state.read(box)
-        voxels.append(np.argwhere(alive) + [side.start for side in box])
+        found.append(np.argwhere(alive) + [side.start for side in box])
         values.append(deep.values(box)[alive])
-    voxels, values = np.concatenate(voxels), np.concatenate(values)
+    voxels = np.concatenate(found)
     order = np.lexsort(voxels.T[::-1])
-    return voxels[order], values[order]
+    return voxels[order], np.concatenate(values)[order]
 
 
 def _depth_of(field: Field, box: Box, spacing: tuple[float, float, float]) -> np.ndarray:
