@@ -15,9 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from bundle.__main__ import main
-from bundle.errors import InputError
 from bundle.phantoms import (
-    FAMILIES,
     Microscope,
     VascularGraph,
     add_blobs,
@@ -271,6 +269,32 @@ def test_denser_networks_cover_more():
     assert 1.2 * covered[0] < covered[1] < covered[2] / 1.2
 
 
+def test_slab_is_what_brute_force_finds():
+    """Vessels of uneven radius in all directions, searched on 400 planes for each slice."""
+    shape, spacing = (4, 24, 26), (3.0, 0.9, 0.7)
+    graph = vessel((-2, 4, 3), (3, 9, 8), (11, 9, 8), (11, 18, 15), (4, 18, 15.5), radius=1.0)
+    graph.path_radii[0][:] = (0.4, 2.5, 1.0, 3.0, 0.6)
+    found = tubes_between(graph, shape, spacing, *slabs(shape[0], spacing[0]))
+    fine = np.zeros(shape, dtype=bool)
+    for z in range(shape[0]):
+        for depth in np.linspace((z - 0.5) * spacing[0], (z + 0.5) * spacing[0], 401):
+            plane = tube_field(graph, (1, *shape[1:]), spacing, origin=(depth, 0.0, 0.0)).mask[0]
+            fine[z] |= plane
+    assert 100 < fine.sum() < 0.6 * fine.size
+    assert not (fine & ~found).any(), "what any plane meets is in the slab"
+    assert (found & ~fine).sum() <= 2, "and no more than what slips between 400 planes"
+
+
+def test_slab_ends_where_the_tissue_ends():
+    graph = vessel((6, 10, -5), (6, 10, 25), radius=2.0)
+    above, below = slabs(6, 3.0)
+    cut = tubes_between(graph, (6, 21, 21), (3.0, 1.0, 1.0), above, np.minimum(below, 5.0))
+    whole = tubes_between(graph, (6, 21, 21), (3.0, 1.0, 1.0), above, below)
+    assert whole.any(axis=(1, 2)).tolist() == [False, True, True, True, False, False]
+    assert cut.any(axis=(1, 2)).tolist() == [False, True, True, False, False, False]
+    assert not (cut & ~whole).any()
+
+
 # Depth and focus
 
 
@@ -449,6 +473,26 @@ def test_phantoms_of_a_set_differ_and_their_settings_span_what_microscopes_give(
     assert max(photons) > 3 * min(photons)
 
 
+@pytest.mark.parametrize(
+    ("words", "digest"),
+    [
+        (
+            {"seed": 5, "index": 2, "density": "dense"},
+            "0287c7569965d4aea1a5a16bdea1199a6eeec2a67ca0eeaadf203c14b25b516b",
+        ),
+        (dict(seed=0, index=1), "f8093b10d41c488f08f0ead9266ed6c30b2d86d6fa07a16894380a60c681626e"),
+        (
+            {"seed": 3, "index": 7, "staining": "wall", "bits": 16},
+            "0ffe758d4198f58ecacd8a1b9a4e9c2ac4c9787913a3801de95f0092b2a45cab",
+        ),
+    ],
+)
+def test_old_seeds_give_what_they_gave(words, digest):
+    """The masks of the first recipe, before there were families: sets are named by their seeds."""
+    made = make_phantom((6, 40, 48), SPACING, **words)
+    assert hashlib.sha256(made.mask.tobytes()).hexdigest() == digest
+
+
 def test_set_is_a_dataset_folder(folder):
     stems = [f"phantom-{n:04d}" for n in range(3)]
     for part, suffix in {
@@ -547,103 +591,3 @@ def test_large_stack_takes_at_most_30_seconds_of_one_core(tmp_path):
     start = time.process_time()
     assert main(["phantom", str(tmp_path), "--shape", "64", "512", "512", "--density", "dense", "--bits", "16"]) == 0
     assert time.process_time() - start < 30
-
-
-# Families
-
-
-FAMILY_SHAPE = (5, 40, 48)
-
-
-@pytest.mark.parametrize(
-    ("words", "digest"),
-    [
-        (
-            {"seed": 5, "index": 2, "density": "dense"},
-            "0287c7569965d4aea1a5a16bdea1199a6eeec2a67ca0eeaadf203c14b25b516b",
-        ),
-        (dict(seed=0, index=1), "f8093b10d41c488f08f0ead9266ed6c30b2d86d6fa07a16894380a60c681626e"),
-        (
-            {"seed": 3, "index": 7, "staining": "wall", "bits": 16},
-            "0ffe758d4198f58ecacd8a1b9a4e9c2ac4c9787913a3801de95f0092b2a45cab",
-        ),
-    ],
-)
-def test_old_seeds_give_what_they_gave(words, digest):
-    """The masks of the first recipe, before there were families: sets are named by their seeds."""
-    made = make_phantom((6, 40, 48), SPACING, **words)
-    assert hashlib.sha256(made.mask.tobytes()).hexdigest() == digest
-
-
-@pytest.fixture(scope="module", params=list(FAMILIES))
-def member(request):
-    return make_phantom(FAMILY_SHAPE, family=request.param, seed=3, index=1)
-
-
-def test_a_family_gives_the_same_bytes_for_the_same_seed_and_others_for_another(member):
-    name = member.settings["family"]
-    again = make_phantom(FAMILY_SHAPE, family=name, seed=3, index=1)
-    other = make_phantom(FAMILY_SHAPE, family=name, seed=3, index=2)
-    for part in ("stack", "mask", "slab_mask", "light", "depth", "focus"):
-        assert getattr(again, part).tobytes() == getattr(member, part).tobytes()
-    assert again.settings == member.settings
-    assert other.stack.tobytes() != member.stack.tobytes()
-    assert json.loads(json.dumps(member.settings)) == member.settings
-
-
-def test_slab_holds_the_plane(member):
-    assert member.slab_mask.shape == member.mask.shape == member.stack.shape == member.light.shape == FAMILY_SHAPE
-    assert not (member.mask & ~member.slab_mask).any()
-    assert member.spacing[0] > 0
-
-
-def test_slab_is_what_brute_force_finds():
-    """Vessels of uneven radius in all directions, searched on 400 planes for each slice."""
-    shape, spacing = (4, 24, 26), (3.0, 0.9, 0.7)
-    graph = vessel((-2, 4, 3), (3, 9, 8), (11, 9, 8), (11, 18, 15), (4, 18, 15.5), radius=1.0)
-    graph.path_radii[0][:] = (0.4, 2.5, 1.0, 3.0, 0.6)
-    found = tubes_between(graph, shape, spacing, *slabs(shape[0], spacing[0]))
-    fine = np.zeros(shape, dtype=bool)
-    for z in range(shape[0]):
-        for depth in np.linspace((z - 0.5) * spacing[0], (z + 0.5) * spacing[0], 401):
-            plane = tube_field(graph, (1, *shape[1:]), spacing, origin=(depth, 0.0, 0.0)).mask[0]
-            fine[z] |= plane
-    assert 100 < fine.sum() < 0.6 * fine.size
-    assert not (fine & ~found).any(), "what any plane meets is in the slab"
-    assert (found & ~fine).sum() <= 2, "and no more than what slips between 400 planes"
-
-
-def test_slab_ends_where_the_tissue_ends():
-    graph = vessel((6, 10, -5), (6, 10, 25), radius=2.0)
-    above, below = slabs(6, 3.0)
-    cut = tubes_between(graph, (6, 21, 21), (3.0, 1.0, 1.0), above, np.minimum(below, 5.0))
-    whole = tubes_between(graph, (6, 21, 21), (3.0, 1.0, 1.0), above, below)
-    assert whole.any(axis=(1, 2)).tolist() == [False, True, True, True, False, False]
-    assert cut.any(axis=(1, 2)).tolist() == [False, True, True, False, False, False]
-    assert not (cut & ~whole).any()
-
-
-def test_an_unknown_family_is_refused():
-    with pytest.raises(InputError, match="two-photon"):
-        make_phantom(FAMILY_SHAPE, family="x-ray")
-
-
-def test_command_makes_families_with_their_slabs_and_their_own_spacing(tmp_path):
-    words = ["phantom", str(tmp_path), "--family", "random", "--count", "3", "--seed", "2", "--shape", "4", "40", "40"]
-    assert main(words) == 0
-    for n in range(3):
-        made = make_phantom((4, 40, 40), family="random", seed=2, index=n)
-        name = f"phantom-{n:04d}"
-        np.testing.assert_array_equal(tifffile.imread(tmp_path / f"images/{name}.ome.tif"), made.stack)
-        slab = tifffile.imread(tmp_path / f"slabs/{name}.ome.tif")
-        np.testing.assert_array_equal(slab, 255 * made.slab_mask.astype(np.uint8))
-        graph = json.loads((tmp_path / f"graphs/{name}.json").read_text())
-        assert graph["settings"] == made.settings and graph["spacing"] == list(made.spacing)
-
-
-def test_random_families_are_the_named_ones():
-    made = make_phantom(FAMILY_SHAPE, family="random", seed=2, index=1)
-    named = make_phantom(FAMILY_SHAPE, family=made.settings["family"], seed=2, index=1)
-    assert made.stack.tobytes() == named.stack.tobytes()
-    chosen = {make_phantom((1, 8, 8), family="random", seed=0, index=n).settings["family"] for n in range(40)}
-    assert chosen == set(FAMILIES)

@@ -70,7 +70,7 @@ class Specimen:
         hole: share of the image without tissue.
     """
 
-    length_density: Range = Range(0.3, 2.0, log=True)
+    length_density: Range = Range(0.4, 2.2, log=True)
     capillary_radius: Range = Range(1.6, 3.2)
     trunks: Range = Range(1, 4)
     trunk_radius: Range = Range(3, 14, log=True)
@@ -130,7 +130,7 @@ class Optics:
     """
 
     step: Range = Range(1, 4)
-    pixel: Range = Range(0.3, 1.2, log=True)
+    pixel: Range = Range(0.35, 1.6, log=True)
     lateral_blur: Range = Range(0.3, 0.9)
     elongation: Range = Range(2.5, 4.5)
     haze: Range = Range(0.02, 0.3)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.sparse.csgraph import connected_components
 
 from ..graphs import VascularGraph
 
@@ -25,7 +26,8 @@ def rough(
     stride = [max(int(s / 2), 1) if coarse else 1 for s in sigma]
     noise = rng.standard_normal([int(np.ceil(n / t)) + 1 for n, t in zip(shape, stride, strict=True)], dtype=np.float32)
     for axis, (n, s, t) in enumerate(zip(shape, sigma, stride, strict=True)):
-        noise = ndimage.gaussian_filter1d(noise, s / t, axis, mode="reflect") / _kept(s / t)
+        size = noise.shape[axis]
+        noise = ndimage.gaussian_filter1d(noise, s / t, axis, mode="wrap") / _kept(size, s / t)
         place = np.arange(n, dtype=np.float32) / np.float32(t)
         low = place.astype(int)
         share = (place - low).reshape([-1 if a == axis else 1 for a in range(len(shape))])
@@ -35,11 +37,11 @@ def rough(
     return noise.astype(np.float32, copy=False)
 
 
-def _kept(sigma: float) -> np.float32:
-    """Standard deviation that a Gaussian leaves of white noise."""
-    pulse = np.zeros(2 * int(4 * sigma + 0.5) + 1)
-    pulse[len(pulse) // 2] = 1
-    return np.float32(np.sqrt((ndimage.gaussian_filter1d(pulse, sigma, mode="constant") ** 2).sum()))
+def _kept(size: int, sigma: float) -> np.float32:
+    """Standard deviation that a Gaussian leaves of white noise on a ring of so many samples."""
+    pulse = np.zeros(size)
+    pulse[size // 2] = 1
+    return np.float32(np.sqrt((ndimage.gaussian_filter1d(pulse, sigma, mode="wrap") ** 2).sum()))
 
 
 def surfaces(
@@ -210,14 +212,18 @@ def vessel_light(
     """
     nodes = rng.normal(0, 1, len(graph.nodes))
     a, b = graph.edges.T
-    # Neighbours are somewhat alike, for blood and antibodies come the same way, and a wide vessel is alike all along.
-    bond = 0.05 * np.minimum((graph.radii / typical) ** 3, 1e3)
-    bonds = np.bincount(graph.edges.ravel(), np.repeat(bond, 2), len(nodes))
-    for _ in range(20):
+    # Wide vessels that are joined are alike, and capillaries somewhat like their neighbours, for blood and antibodies
+    # come the same way.
+    wide = graph.radii > 1.8 * typical
+    links = sparse.coo_matrix((np.ones(wide.sum()), (a[wide], b[wide])), shape=(len(nodes), len(nodes)))
+    nodes = nodes[connected_components(links, directed=False)[1]]
+    free = np.ones(len(nodes))
+    free[graph.edges[wide]] = 0
+    for _ in range(2):
         pull = np.zeros(len(nodes))
         for here, there in ((a, b), (b, a)):
-            np.add.at(pull, here, bond * (nodes[there] - nodes[here]))
-        nodes = nodes + pull / (1 + 2 * bonds)
+            np.add.at(pull, here, nodes[there] - nodes[here])
+        nodes = nodes + 0.15 * free * pull
     nodes = spread * (nodes - nodes.mean()) / max(float(nodes.std()), 1e-6)
     levels = []
     for e, (path, radii) in enumerate(zip(graph.paths, graph.path_radii, strict=True)):
