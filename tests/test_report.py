@@ -146,6 +146,19 @@ def test_pictures_are_cut_to_the_bytes_that_they_may_have_and_the_outline_fits(l
     assert picture(small["picture"]["grey"]).size == (220, 240)
 
 
+def test_lines_get_coarser_where_they_would_take_too_many_bytes():
+    random = np.random.default_rng(0)
+    paths = [np.cumsum(random.normal(0, 0.4, (60, 3)), axis=0) + random.uniform(20, 90, 3) for _ in range(400)]
+    crowd = Lines(paths, [random.uniform(1, 2, 60) for _ in paths])
+    sizes = []
+    for most in (2_000_000, 200_000):
+        part, _ = image_content(entry(crowd), most, "h.csv")
+        sizes.append(len(unpacked(part["network"]["radii"], "<u2")))
+        assert len(json.dumps(part)) < most
+        assert len(unpacked(part["network"]["counts"], "<u4")) == 400
+    assert sizes[1] < sizes[0] / 2
+
+
 def test_an_image_without_vessels_has_a_section_without_plots():
     part, offered = image_content(entry(Lines([], []), fraction="0"), 900_000, "h.csv")
     assert part["network"] is None and part["histogram"] is None and not offered

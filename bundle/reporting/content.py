@@ -33,6 +33,7 @@ __all__ = ["Grouping", "ImageEntry", "image_content", "report_content"]
 
 PAGE_BYTES = 12_000_000  # of all images; the page stays below 15 MB
 IMAGE_BYTES = 900_000  # of one, at most
+_COARSEST = 4  # pixels
 _TABLE = (
     "length_density",
     "fraction",
@@ -109,10 +110,8 @@ def image_content(entry: ImageEntry, most: int, histogram_file: str) -> tuple[di
     unit = "µm" if micrometer else "px"
     dimensions = len(entry.row.get("axes", "YX"))
     spacing = [pixel if math.isfinite(pixel) else 1.0 for pixel in _numbers(entry.row, "spacing_y", "spacing_x")]
-    lines = simplified(entry.lines, 0.2 * min(spacing))
-    network = _network(entry, lines, spacing, unit)
-    drawn = svg_paths(lines, spacing)
-    texts = [*drawn, *(text for text in (network or {}).values() if isinstance(text, str))]
+    drawn, network = _drawn(entry, spacing, unit, int(0.6 * most))
+    texts = [*drawn, *_texts(network)]
     # base64 makes four bytes of three, and the outline takes its share
     grey, shape = grey_picture(entry.grey, max(int((most - sum(map(len, texts))) * 0.65), 40_000))
     quantities = [name for name in quantities_of([entry.row])]
@@ -129,6 +128,7 @@ def image_content(entry: ImageEntry, most: int, histogram_file: str) -> tuple[di
             }
             for name in quantities
         ],
+        "intervals": f"Intervals: {entry.row['interval']}." if entry.row.get("interval") else "",
         "picture": {
             "grey": grey,
             "outline": outline_picture(entry.mask, shape),
@@ -162,6 +162,23 @@ def image_content(entry: ImageEntry, most: int, histogram_file: str) -> tuple[di
         for low, high, length in zip(edges, edges[1:], lengths, strict=False)
     ]
     return part, {histogram_file: csv_text(rows)}
+
+
+def _drawn(
+    entry: ImageEntry, spacing: Sequence[float], unit: str, most: int
+) -> tuple[list[str], dict[str, Any] | None]:
+    """The lines on the image and in space, coarser than a fifth of a pixel only as far as they must be."""
+    tolerance = 0.2
+    while True:
+        lines = simplified(entry.lines, tolerance * min(spacing))
+        drawn, network = svg_paths(lines, spacing), _network(entry, lines, spacing, unit)
+        if sum(map(len, [*drawn, *_texts(network)])) <= most or tolerance > _COARSEST:
+            return drawn, network
+        tolerance *= 2
+
+
+def _texts(network: Mapping[str, Any] | None) -> list[str]:
+    return [text for text in (network or {}).values() if isinstance(text, str)]
 
 
 def _network(entry: ImageEntry, lines: Lines, spacing: Sequence[float], unit: str) -> dict[str, Any] | None:

@@ -75,6 +75,7 @@ function imageSection(image) {
   const [few, all] = section.querySelectorAll(".numbers tbody");
   measurementsTable(few, image.measurements.filter((one) => one.first));
   measurementsTable(all, image.measurements.filter((one) => !one.first));
+  section.querySelector(".numbers .note").textContent = image.intervals;
   section.querySelector("details").hidden = !all.children.length;
   byId("each").append(section);
   const [overlay, tubes, diameters] = section.querySelectorAll("figure");
