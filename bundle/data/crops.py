@@ -9,7 +9,30 @@ from monai.data import CacheDataset
 from monai.transforms import Compose, RandomizableTrait
 from torch.utils.data import Dataset, DistributedSampler
 
-__all__ = ["CropDataset", "CropSampler"]
+__all__ = ["CropDataset", "CropSampler", "crop_transforms"]
+
+
+def crop_transforms(
+    reading: Sequence[Callable],
+    targets: Sequence[Callable],
+    optics: Sequence[Callable],
+    augmentation: Sequence[Callable],
+    enhance_crops: bool = False,
+) -> Compose:
+    """From a file to an augmented crop, for :class:`CropDataset`.
+
+    Args:
+        reading: from the file to the network's input, as for validation; the last of them enhances the contrast.
+        targets: what the network learns, made of the whole mask.
+        optics: cut a crop, and change its sharpness.
+        augmentation: what else is random.
+        enhance_crops: enhance the contrast of each crop behind its optics, since a blurred crop must look as a blurred
+            image does after its contrast was enhanced; else once, of each image.
+    """
+    *opening, contrast = reading
+    if enhance_crops:
+        return Compose([*opening, *targets, *optics, contrast, *augmentation])
+    return Compose([*opening, contrast, *targets, *optics, *augmentation])
 
 
 class CropDataset(CacheDataset):

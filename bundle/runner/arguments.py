@@ -10,10 +10,10 @@ from fire.parser import DefaultParseValue
 
 from ..errors import InputError
 
-__all__ = ["as_typed", "one_of"]
+__all__ = ["as_typed", "chosen", "one_of"]
 
 
-def as_typed(option: str, value: object) -> str:
+def as_typed(option: str, value: object) -> str | None:
     """The path that was typed for an option of ``python -m monai.bundle run``.
 
     python-fire takes ``356`` and ``1e5`` for numbers and ends ``a #6`` at its comment; a config makes ``::`` of ``#``.
@@ -25,8 +25,10 @@ def as_typed(option: str, value: object) -> str:
 
     Returns:
         The typed word, if the value was made of it; else the value, as text: a default of the config, or one that a
-        program set.
+        program set. None stays None.
     """
+    if value is None:
+        return None
     words = sys.argv[1:]
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, rest = word.partition("=")
@@ -53,3 +55,17 @@ def one_of(option: str, value: object, words: Iterable[str]) -> str:
     if value not in words:
         raise InputError(None, f"{option} {value!r} is not known", f"choose {', '.join(words[:-1])} or {words[-1]}")
     return str(value)
+
+
+def chosen(option: str, value: object, **choices: object) -> object:
+    """What belongs to the word that an option has.
+
+    Args:
+        option: its name, without dashes.
+        value: what the config has for it.
+        choices: by each word that it may have.
+
+    Raises:
+        InputError: it is another.
+    """
+    return choices[one_of(option, value, choices)]
