@@ -192,7 +192,7 @@ def _specimen(
     """Light of the vessels and of what else has a shape; light of the tissue; share of each voxel that is vessel."""
     stain = chance["stain"]
     ranges = ("capillary_radius", "spread", "slope", "unevenness", "gaps", "rings")
-    level = tissue.vessel_light(graph, *(specimen[name] for name in ranges), stain)  # type: ignore[call-arg]
+    level = tissue.vessel_light(graph, *(specimen[name] for name in ranges), stain)
     blur = min(canvas.spacing)
     emission = emit(field, level, staining, specimen["wall"], blur, specimen["grain"], stain, specimen["fill"])
     filled = np.clip(0.5 - field.distance / np.float32(blur), 0, 1)
