@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +18,30 @@ from ..errors import InputError
 class DictionaryTwin(MapTransform):
     """Apply an array transform to the items of given keys.
 
+    ``class Xd(DictionaryTwin, of=X)`` is the twin of ``X``, and takes the same arguments behind the keys.
+
     Args:
         keys: the items.
-        transform: the array transform.
+        args: of the array transform.
         allow_missing_keys: whether a key may be absent.
+        kwargs: of the array transform.
     """
 
-    def __init__(self, keys: KeysCollection, transform: Transform, allow_missing_keys: bool = False) -> None:
+    _array_transform: type[Transform]
+
+    def __init_subclass__(cls, of: type[Transform] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if of is None:
+            return
+        cls._array_transform, cls.backend = of, of.backend
+        if "__init__" not in vars(cls):  # what is asked for a signature, as configs' words are, gets the true one
+            keys, _, missing, _ = list(inspect.signature(DictionaryTwin.__init__).parameters.values())[1:]
+            own = inspect.signature(of).parameters.values()
+            cls.__signature__ = inspect.Signature([keys, *own, missing])
+
+    def __init__(self, keys: KeysCollection, *args: Any, allow_missing_keys: bool = False, **kwargs: Any) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.transform = transform
+        self.transform = self._array_transform(*args, **kwargs)
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         out = dict(data)
@@ -33,24 +50,36 @@ class DictionaryTwin(MapTransform):
         return out
 
 
-class RandomTwin(Randomizable, MapTransform):
-    """A random array transform for the items of given keys, one draw for all of them.
+class RandomTwin(Randomizable, DictionaryTwin):
+    """Apply a random array transform to the items of given keys, with one draw for all of them.
 
     Args:
         keys: the items.
-        transform: the array transform, whose ``randomize`` draws.
+        args: of the array transform.
         allow_missing_keys: whether a key may be absent.
+        kwargs: of the array transform.
     """
-
-    def __init__(self, keys: KeysCollection, transform: Randomizable, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = transform
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandomTwin:
         """Seed the draws."""
         super().set_random_state(seed, state)
         self.transform.set_random_state(seed, state)
         return self
+
+    def randomize(self, data: Mapping[Hashable, NdarrayOrTensor]) -> None:
+        """Draw for all items."""
+        self.transform.randomize()
+
+    def changed(self, key: Hashable, item: NdarrayOrTensor) -> NdarrayOrTensor:
+        """What the draw makes of the item of a key."""
+        return self.transform(item, randomize=False)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        out = dict(data)
+        self.randomize(out)
+        for key in self.key_iterator(out):
+            out[key] = self.changed(key, out[key])
+        return out
 
 
 def share(setting: str, value: object, example: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from monai.config import KeysCollection, NdarrayOrTensor
+from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.transforms import Transform
@@ -233,55 +233,13 @@ def _check(size: float, unit: str) -> None:
         raise ValueError(f"unit must be 'pixel' or 'micrometer', not {unit!r}")
 
 
-class HysteresisThresholdd(DictionaryTwin):
-    """Dictionary twin of :class:`HysteresisThreshold`.
-
-    Args:
-        keys: probabilities to threshold.
-        low: as there.
-        high: as there.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    backend = HysteresisThreshold.backend
-
-    def __init__(
-        self, keys: KeysCollection, low: float = 0.45, high: float = 0.95, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, HysteresisThreshold(low, high), allow_missing_keys)
+class HysteresisThresholdd(DictionaryTwin, of=HysteresisThreshold):
+    """Dictionary twin of :class:`HysteresisThreshold`."""
 
 
-class CloseGapsd(DictionaryTwin):
-    """Dictionary twin of :class:`CloseGaps`.
-
-    Args:
-        keys: masks to close.
-        size: as there.
-        unit: as there.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    backend = CloseGaps.backend
-
-    def __init__(
-        self, keys: KeysCollection, size: float = 3, unit: Unit = "pixel", allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, CloseGaps(size, unit), allow_missing_keys)
+class CloseGapsd(DictionaryTwin, of=CloseGaps):
+    """Dictionary twin of :class:`CloseGaps`."""
 
 
-class RemoveFragmentsd(DictionaryTwin):
-    """Dictionary twin of :class:`RemoveFragments`.
-
-    Args:
-        keys: masks to clean.
-        size: as there.
-        unit: as there.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    backend = RemoveFragments.backend
-
-    def __init__(
-        self, keys: KeysCollection, size: float = 30, unit: Unit = "pixel", allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, RemoveFragments(size, unit), allow_missing_keys)
+class RemoveFragmentsd(DictionaryTwin, of=RemoveFragments):
+    """Dictionary twin of :class:`RemoveFragments`."""

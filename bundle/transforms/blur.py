@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-
 import numpy as np
-from monai.config import KeysCollection, NdarrayOrTensor
+from monai.config import NdarrayOrTensor
 from monai.transforms import Randomizable, Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 from scipy.ndimage import gaussian_filter
@@ -72,33 +70,5 @@ class RandBlur(Randomizable, Transform):
         return np.where(margin, plane, gaussian_filter(mirrored(plane, margin), self.deviation))
 
 
-class RandBlurd(RandomTwin):
-    """Dictionary twin of :class:`RandBlur`; all keys are blurred alike.
-
-    Args:
-        keys: the images.
-        prob: how often.
-        deviation: least and largest standard deviation of the Gaussian, in pixels.
-        allow_missing_keys: whether a key may be absent.
-
-    Raises:
-        InputError: ``prob`` is no number from 0 to 1.
-    """
-
-    backend = RandBlur.backend
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        prob: float = 0.1,
-        deviation: tuple[float, float] = (0.25, 1.5),
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, RandBlur(prob, deviation), allow_missing_keys)
-
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        out = dict(data)
-        self.transform.randomize()
-        for key in self.key_iterator(out):
-            out[key] = self.transform(out[key], randomize=False)
-        return out
+class RandBlurd(RandomTwin, of=RandBlur):
+    """Dictionary twin of :class:`RandBlur`; all keys are blurred alike."""

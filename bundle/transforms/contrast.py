@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Literal
 
 import numpy as np
-from monai.config import KeysCollection, NdarrayOrTensor
+from monai.config import NdarrayOrTensor
 from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 from skimage.exposure import equalize_adapthist
@@ -196,57 +196,13 @@ class EnhanceContrast(Transform):
         return (self.stack if img.ndim == 4 else self.image)(img)
 
 
-class AdaptiveHistogramEqualizationd(DictionaryTwin):
-    """Dictionary twin of :class:`AdaptiveHistogramEqualization`.
-
-    Args:
-        keys: items to equalise.
-        tile_size: as there.
-        clip_limit: as there.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    backend = AdaptiveHistogramEqualization.backend
-
-    def __init__(
-        self, keys: KeysCollection, tile_size: int = 64, clip_limit: float = 0.01, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, AdaptiveHistogramEqualization(tile_size, clip_limit), allow_missing_keys)
+class AdaptiveHistogramEqualizationd(DictionaryTwin, of=AdaptiveHistogramEqualization):
+    """Dictionary twin of :class:`AdaptiveHistogramEqualization`."""
 
 
-class LinearContrastd(DictionaryTwin):
-    """Dictionary twin of :class:`LinearContrast`.
-
-    Args:
-        keys: items to stretch.
-        lower: as there.
-        upper: as there.
-        per: as there.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    backend = LinearContrast.backend
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        lower: float = 1.0,
-        upper: float = 99.0,
-        per: Literal["slice", "volume"] = "slice",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, LinearContrast(lower, upper, per), allow_missing_keys)
+class LinearContrastd(DictionaryTwin, of=LinearContrast):
+    """Dictionary twin of :class:`LinearContrast`."""
 
 
-class EnhanceContrastd(DictionaryTwin):
-    """Dictionary twin of :class:`EnhanceContrast`.
-
-    Args:
-        keys: items to enhance.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    backend = EnhanceContrast.backend
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, EnhanceContrast(), allow_missing_keys)
+class EnhanceContrastd(DictionaryTwin, of=EnhanceContrast):
+    """Dictionary twin of :class:`EnhanceContrast`."""

@@ -204,7 +204,7 @@ class RandMargin(Randomizable, Transform):
         return out
 
 
-class RandMargind(RandomTwin):
+class RandMargind(RandomTwin, of=RandMargin):
     """Dictionary twin of :class:`RandMargin`, which says that the rectangle holds no vessel.
 
     Args:
@@ -218,8 +218,6 @@ class RandMargind(RandomTwin):
         InputError: ``prob`` is no number from 0 to 1.
     """
 
-    backend = RandMargin.backend
-
     def __init__(
         self,
         keys: KeysCollection,
@@ -228,12 +226,13 @@ class RandMargind(RandomTwin):
         brightest: float = 0.1,
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, RandMargin(prob, brightest), allow_missing_keys)
+        super().__init__(keys, prob, brightest, allow_missing_keys=allow_missing_keys)
         self.image_key = image_key
 
-    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        out = dict(data)
-        self.transform.randomize(tuple(out[self.image_key].shape[-2:]))
-        for key in self.key_iterator(out):
-            out[key] = self.transform(out[key], None if key == self.image_key else 0.0, randomize=False)
-        return out
+    def randomize(self, data: Mapping[Hashable, NdarrayOrTensor]) -> None:
+        """Draw for the size of the image."""
+        self.transform.randomize(tuple(data[self.image_key].shape[-2:]))
+
+    def changed(self, key: Hashable, item: NdarrayOrTensor) -> NdarrayOrTensor:
+        """The item with its rectangle: of the drawn grey in the image, else 0."""
+        return self.transform(item, None if key == self.image_key else 0.0, randomize=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from monai.config import KeysCollection, NdarrayOrTensor
+from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import Transform
 from monai.utils import TransformBackends
@@ -36,15 +36,5 @@ class RestoreAffine(Transform):
         return img
 
 
-class RestoreAffined(DictionaryTwin):
-    """Dictionary twin of :class:`RestoreAffine`.
-
-    Args:
-        keys: images whose metadata to change.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    backend = RestoreAffine.backend
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, RestoreAffine(), allow_missing_keys)
+class RestoreAffined(DictionaryTwin, of=RestoreAffine):
+    """Dictionary twin of :class:`RestoreAffine`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from monai.config import KeysCollection, NdarrayOrTensor
+from monai.config import NdarrayOrTensor
 from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 from scipy.ndimage import distance_transform_edt
@@ -60,23 +60,8 @@ class DilatedProbabilityMap(Transform):
         return (1 - distance / largest).astype(np.float32)  # (5)
 
 
-class DilatedProbabilityMapd(DictionaryTwin):
+class DilatedProbabilityMapd(DictionaryTwin, of=DilatedProbabilityMap):
     """Dictionary twin of :class:`DilatedProbabilityMap`.
 
-    Args:
-        keys: masks to replace by their map; copy the mask first (`CopyItemsd`) where it is needed as well.
-        bound: as there.
-        normalization: as there.
-        allow_missing_keys: whether a key may be absent.
+    The map replaces the mask; copy the mask before (`CopyItemsd`) where it is needed as well.
     """
-
-    backend = DilatedProbabilityMap.backend
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        bound: float = 20,
-        normalization: Literal["image", "bound"] = "image",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, DilatedProbabilityMap(bound, normalization), allow_missing_keys)

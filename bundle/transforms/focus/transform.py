@@ -113,7 +113,7 @@ def _flat(image: np.ndarray, stack: NdarrayOrTensor) -> NdarrayOrTensor:
     return out
 
 
-class FuseFocusd(DictionaryTwin):
+class FuseFocusd(DictionaryTwin, of=FuseFocus):
     """Dictionary twin of :class:`FuseFocus`.
 
     Args:
@@ -127,8 +127,6 @@ class FuseFocusd(DictionaryTwin):
         ValueError: both `depth` and `along` are asked for.
     """
 
-    backend = FuseFocus.backend
-
     def __init__(
         self,
         keys: KeysCollection,
@@ -137,7 +135,7 @@ class FuseFocusd(DictionaryTwin):
         along: str | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, FuseFocus(method), allow_missing_keys)
+        super().__init__(keys, method, allow_missing_keys=allow_missing_keys)
         if depth and along is not None:
             raise ValueError(f"read along {along}, the stacks have no depth of their own to give")
         self.depth = depth
