@@ -2,7 +2,7 @@
 
 from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation, halves, scribbled
 from .choice import Adapted, adapt
-from .settings import Settings, labelled_dice, mask_of
+from .settings import Settings, labelled_dice, mask_of, probability
 from .tuning import blended, tuned
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "halves",
     "labelled_dice",
     "mask_of",
+    "probability",
     "scribbled",
     "tuned",
 ]

@@ -44,7 +44,7 @@ from .words import add_reading_arguments, reading_options
 if TYPE_CHECKING:
     import torch
 
-    from ..adaptation import Adapted, Annotation
+    from ..adaptation import Adapted, Annotation, Settings
 
 NAME = "adapted"
 
@@ -240,15 +240,14 @@ def _write(
     adapted: Adapted,
     shown: Annotation,
     network: torch.nn.Module,
-    settings: object,
+    settings: Settings,
     mode: str,
     weights: Path,
 ) -> None:
     import torch
 
     from .. import __version__
-    from ..adaptation import mask_of
-    from ..adaptation.settings import probability
+    from ..adaptation import mask_of, probability
     from ..networks import scales_of
     from ..pictures import mask_overlay, write_panel
     from ..segmentation import WholeOrWindowsInferer
