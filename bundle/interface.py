@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,7 +89,7 @@ def segment(
     spacing: Sequence[float] | None = None,
     *,
     mode: Mode = "auto",
-    scale: float | Literal["auto"] = 1.0,
+    scale: float | Literal["auto"] | None = None,
     low: float | None = None,
     high: float | None = None,
     weights: str | os.PathLike | None = None,
@@ -105,9 +105,10 @@ def segment(
         spacing: micrometres along the image's axes; a file's own if None.
         mode: "fused" makes one image of a stack first, "stack" segments it slice by slice; "auto" fuses.
         scale: factor by which the image is resampled before and the output after; "auto" finds it.
-        low: lower threshold of the hysteresis; that of configs/inference.json if None.
-        high: upper threshold of the hysteresis; the same.
-        weights: a checkpoint of a training; the shipped weights if None.
+        low: lower threshold of the hysteresis.
+        high: upper threshold of the hysteresis. Of these three, None is what the weights were adapted with, or else
+            what configs/inference.json says.
+        weights: a checkpoint of a training, or the folder that ``adapt`` wrote; the shipped weights if None.
         device: "cpu", "cuda" …; a GPU where there is one if None.
         choice: of a file, as :func:`read` takes them.
 
@@ -124,13 +125,19 @@ def segment(
     import torch
     from monai.transforms import Compose
 
+    from .adaptation import Adaptation, adapted_weights
+
     array, spacing = _array(image, spacing, choice)
     if mode not in ("auto", "fused", "stack"):
         raise InputError(None, f"mode {mode!r} is not known", "choose auto, fused or stack")
     steps = "slices" if mode == "stack" and array.ndim == 3 else "fusion"
-    parser = _config(low, high)
-    network = _network(Path(weights) if weights else WEIGHTS, device)
-    parser["scale"] = scale
+    chosen = Adaptation(WEIGHTS) if weights is None else adapted_weights(weights)
+    settings: dict[str, Any] = {}
+    if chosen.settings is not None and chosen.mode == ("stack" if steps == "slices" else "fused"):
+        settings = chosen.settings.as_dict()
+    typed = {"scale": scale, "low": low, "high": high}
+    parser = _config(settings | {name: value for name, value in typed.items() if value is not None})
+    network = _network(chosen.weights, device)
     seen = Compose(parser.get_parsed_content(steps))({"image": torch.from_numpy(np.ascontiguousarray(array.T))[None]})
     inferer, after = (parser.get_parsed_content(name) for name in ("inferer", "postprocessing"))
     with torch.inference_mode():
@@ -208,16 +215,16 @@ def _array(
     return array, None if spacing is None else tuple(map(float, spacing))
 
 
-def _config(low: float | None, high: float | None) -> ConfigParser:
+def _config(settings: Mapping[str, Any]) -> ConfigParser:
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
     parser.read_config(INFERENCE)
     parser["bundle_root"] = str(ROOT)
-    low, high = parser["low"] if low is None else low, parser["high"] if high is None else high
+    parser.update({name: value for name, value in settings.items() if value != "equalized"})
+    low, high = parser["low"], parser["high"]
     if not 0 <= low <= high <= 1:
         raise InputError(None, f"thresholds {low:g} and {high:g}", "give 0 <= low <= high <= 1")
-    parser.update({"low": low, "high": high})
     return parser
 
 
@@ -235,7 +242,7 @@ def _loaded(weights: Path, time: int, device: str | None) -> torch.nn.Module:
     from .runner import usable_device
     from .segmentation import WithDisagreement
 
-    parser = _config(None, None)
+    parser = _config({})
     parser["weights_file"] = weights
     if device is not None:
         parser["device"] = usable_device(device)

@@ -17,6 +17,7 @@ from bundle.adaptation import (
     Annotation,
     Settings,
     adapt,
+    adapted_weights,
     blended,
     halves,
     labelled_dice,
@@ -24,6 +25,7 @@ from bundle.adaptation import (
     tuned,
 )
 from bundle.errors import InputError
+from bundle.home import WEIGHTS
 
 SETTINGS = Settings("slice")
 
@@ -177,6 +179,30 @@ def test_the_command_writes_what_segment_takes(tmp_path, capsys):
     assert noted == {"mode": "fused", **report["settings"]}
     assert main([*words, "--steps", "0"]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def test_segment_takes_weights_with_their_settings_and_words_typed_go_before_them(tmp_path):
+    """Thresholds that let everything pass give another mask than those typed, which let nothing pass."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shipped = torch.load(WEIGHTS, weights_only=True)
+    settings = {"contrast": "equalized", "scale": 0.5, "low": 0.0, "high": 0.0}
+    torch.save(shipped | {"segmentation": {"mode": "fused", **settings}}, mine / "adapted.pt")
+    image, _ = bars()
+    tifffile.imwrite(tmp_path / "image.tif", (255 * image).astype(np.uint8))
+    words = ["segment", str(tmp_path / "image.tif"), "--weights", str(mine), "--device", "cpu", "--output"]
+    assert main([*words, str(tmp_path / "as_noted")]) == 0
+    assert main([*words, str(tmp_path / "as_typed"), "--low", "1", "--high", "1"]) == 0
+    masks = [tifffile.imread(tmp_path / name / "image_mask.tif") > 0 for name in ("as_noted", "as_typed")]
+    assert masks[0].mean() > 0.9 and not masks[1].any()
+
+
+def test_a_folder_that_adapt_did_not_write_is_no_weights(tmp_path):
+    with pytest.raises(InputError, match="is a folder without adapted.pt"):
+        adapted_weights(tmp_path)
+    torch.save({"model": {}, "segmentation": {"mode": "other"}}, tmp_path / "adapted.pt")
+    with pytest.raises(InputError, match="notes as its settings"):
+        adapted_weights(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,20 @@
 
 from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation, halves, scribbled
 from .choice import Adapted, adapt
-from .settings import Settings, labelled_dice, mask_of, probability
+from .settings import FILE, Adaptation, Settings, adapted_weights, labelled_dice, mask_of, probability
 from .tuning import blended, tuned
 
 __all__ = [
     "BACKGROUND",
+    "FILE",
     "UNLABELLED",
     "VESSEL",
+    "Adaptation",
     "Adapted",
     "Annotation",
     "Settings",
     "adapt",
+    "adapted_weights",
     "blended",
     "halves",
     "labelled_dice",

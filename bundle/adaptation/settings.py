@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,10 +11,13 @@ from monai.inferers import Inferer
 from torch import nn
 
 from ..errors import InputError
+from ..networks import read_weights
 from ..transforms import CloseGaps, HysteresisThreshold, RemoveFragments
 from .annotation import BACKGROUND, VESSEL, Annotation
 
-__all__ = ["Settings", "labelled_dice", "mask_of", "probability"]
+__all__ = ["Adaptation", "Settings", "adapted_weights", "labelled_dice", "mask_of", "probability"]
+
+FILE = "adapted.pt"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,45 @@ class Settings:
         if not (possible and known and all(isinstance(number, int | float) for number in numbers)):
             raise InputError(path, f"notes as its settings {noted!r:.80}, which are none", "adapt again")
         return settings
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What a user's word for weights means.
+
+    Args:
+        weights: the file.
+        mode: "fused" or "stack", for which it was adapted; None if it was not.
+        settings: that go with it; None the same.
+    """
+
+    weights: Path
+    mode: str | None = None
+    settings: Settings | None = None
+
+
+def adapted_weights(given: str | Path) -> Adaptation:
+    """Weights, and the settings that :func:`~bundle.adaptation.adapt` chose with them.
+
+    Args:
+        given: a file of weights, or a folder that the command ``adapt`` wrote.
+
+    Raises:
+        InputError: a folder that it did not write, no file of weights, or settings that are none.
+    """
+    given = Path(given)
+    path = given / FILE if given.is_dir() else given
+    if given.is_dir() and not path.is_file():
+        raise InputError(given, f"is a folder without {FILE}", "name a file of weights, or the folder adapt wrote")
+    if not path.is_file():
+        return Adaptation(path)  # whose loading says that it is missing
+    noted = read_weights(path).get("segmentation")
+    if noted is None:
+        return Adaptation(path)
+    mode = noted.get("mode") if isinstance(noted, dict) else None
+    if mode not in ("fused", "stack"):
+        raise InputError(path, f"notes as its settings {noted!r:.80}, which are none", "adapt again")
+    return Adaptation(path, mode, Settings.from_dict({n: v for n, v in noted.items() if n != "mode"}, path))
 
 
 @torch.inference_mode()

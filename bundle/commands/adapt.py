@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from ..adaptation import Adapted, Annotation, Settings
 
-NAME = "adapted"
+NAME = "adapted"  # of the files; the weights are bundle.adaptation.FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -51,6 +51,8 @@ from .words import add_reading_arguments, listed, reading_options
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
+logger = logging.getLogger(__name__)
+
 SCALES = (0.01, 16)  # beyond, it is a slip of the pen
 
 
@@ -71,7 +73,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scale",
         metavar="FACTOR",
         type=_scale,
-        default=1.0,
         help="resample by this factor and back, to the widths that the weights have seen; auto finds it (default: 1)",
     )
     parser.add_argument(
@@ -82,7 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=tuple(OUTPUT_SUFFIXES), default="ome-tiff", help="of images (default: %(default)s)"
     )
-    parser.add_argument("--weights", type=Path, help="a checkpoint of a training, instead of the shipped weights")
+    parser.add_argument(
+        "--weights", type=Path, help="a checkpoint of a training, or what adapt wrote, instead of the shipped weights"
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--low", type=_share, help="lower threshold of the hysteresis (default: 0.45)")
     parser.add_argument("--high", type=_share, help="upper threshold of the hysteresis (default: 0.95)")
@@ -138,8 +141,12 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
 
     parser = ConfigParser()
     parser.read_config(INFERENCE)
-    low = parser["low"] if arguments.low is None else arguments.low
-    high = parser["high"] if arguments.high is None else arguments.high
+    weights, adapted = _weights(arguments)
+    defaults = {name: parser[name] for name in ("scale", "low", "high")} | adapted
+    scale, low, high = (
+        defaults[name] if getattr(arguments, name) is None else getattr(arguments, name)
+        for name in ("scale", "low", "high")
+    )
     if low > high:
         raise InputError(None, f"--low {low:g} is above --high {high:g}", "exchange them")
     if arguments.surface and arguments.mode != "both":
@@ -153,16 +160,34 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     parser["output_folder"] = arguments.output
     parser["reading#0#reader"] = MicroscopyReader(**reading_options(arguments))
     parser["bundle_root"] = str(ROOT)
-    parser["weights_file"] = arguments.weights or WEIGHTS
+    parser["weights_file"] = weights
     parser["mode"] = arguments.mode if arguments.mode in ("stack", "both") else "fused"
     parser["surface"] = arguments.surface
-    parser.update({"scale": arguments.scale, "low": low, "high": high, "overwrite": arguments.overwrite})
+    parser.update({"scale": scale, "low": low, "high": high, "overwrite": arguments.overwrite})
     parser["format"] = arguments.format
-    if arguments.contrast is not None:
-        parser["contrast"] = arguments.contrast
+    if arguments.contrast or "contrast" in adapted:
+        parser["contrast"] = arguments.contrast or adapted["contrast"]
     if arguments.device is not None:
         parser["device"] = usable_device(arguments.device)
     return parser
+
+
+def _weights(arguments: argparse.Namespace) -> tuple[Path, dict[str, float | str]]:
+    """The file of weights, and the settings of what ``adapt`` wrote for this mode."""
+    if arguments.weights is None:
+        return WEIGHTS, {}
+    from ..adaptation import adapted_weights
+
+    found = adapted_weights(arguments.weights)
+    if found.settings is None:
+        return found.weights, {}
+    mode = "stack" if arguments.mode in ("stack", "both") else "fused"
+    if found.mode != mode:
+        words = {"stack": "slices (--mode stack)", "fused": "single images and fused stacks"}
+        logger.warning("%s: was adapted to %s; its settings are left out here", found.weights, words[found.mode])
+        return found.weights, {}
+    settings = found.settings.as_dict()
+    return found.weights, settings if mode == "stack" else {n: v for n, v in settings.items() if n != "contrast"}
 
 
 class _BesideTheBar(logging.Handler):
