@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from skimage.exposure import equalize_adapthist
 
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
 
@@ -132,3 +133,22 @@ class TestLinearContrast:
     def test_options_out_of_range_are_refused(self, options: dict):
         with pytest.raises(ValueError, match=next(iter(options))):
             LinearContrast(**options)
+
+
+@pytest.mark.parametrize("value", [1e10, -1e10, 1e29])
+def test_one_broken_pixel_leaves_the_others_their_contrast(value):
+    """A float image may hold a marker that is no grey value; 3e38 made all of an image vessel."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(100, 20, (1, 96, 80)).astype(np.float32)
+    broken = image.copy()
+    broken[0, 40, 30] = value
+    whole, found = (AdaptiveHistogramEqualization()(array) for array in (image, broken))
+    others = np.abs(found - whole)
+    assert np.median(others) < 0.02 and np.quantile(others, 0.99) < 0.1
+
+
+def test_a_bright_speck_of_12_bit_data_is_no_broken_pixel():
+    image = np.random.default_rng(0).integers(0, 30, (1, 96, 80), np.uint16)
+    image[0, 40, 30] = 4095
+    expected = equalize_adapthist(image[0] / 4095, kernel_size=64, clip_limit=0.01)
+    np.testing.assert_allclose(AdaptiveHistogramEqualization()(image)[0], expected, atol=1e-6)

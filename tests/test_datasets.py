@@ -16,7 +16,7 @@ from monai.transforms import Compose, LoadImaged, RandAffined, RandScaleIntensit
 from bundle.data import CropDataset, CropSampler, fingerprint, labelled_images
 from bundle.errors import InputError, input_error
 from bundle.io import MicroscopyReader, write_ome_tiff
-from bundle.transforms import BinaryLabeld, FuseFocusd
+from bundle.transforms import BinaryLabel, BinaryLabeld, FuseFocusd
 
 STEMS = [f"{number}" for number in range(351, 361)]
 
@@ -146,10 +146,78 @@ def test_bad_split_files_are_refused(folder, rows, word):
     assert str(path) in text and word in text
 
 
-@pytest.mark.parametrize("content", [b"name,subset\n351,train\n", "stem,split\n351,train\n".encode("utf-16")])
+@pytest.mark.parametrize("content", [b"name,subset\n351,train\n", b"", b"stem;split\n", b"\xff\xfe"])
 def test_split_files_of_other_form_are_refused(folder, content):
     (folder / "split.csv").write_bytes(content)
     assert str(folder / "split.csv") in refusal(lambda: labelled_images(folder, "train"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "stem;split\r\n351;train\r\n352;val\r\n",
+        "stem\tsplit\n351\ttrain\n352\tval\n",
+        "sep=;\nstem;split\n351;train\n352;val\n",
+        '"Stem","Split"\n"351","Train"\n"352","Validation"\n',
+        " stem , split \n 351 , train \n 352 , val \n,,\n,\n\n",
+        "mouse,stem,split,\n7,351.png,training,\n8,0352,val,\n",
+        "stem,split\n351.0,train\n352.0,val\n",
+        'stem,split\n"351,0",train\n"352,0",val\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_split_files_are_read_as_spreadsheets_of_any_country_write_them(folder, content, encoding):
+    (folder / "split.csv").write_bytes(content.encode(encoding))
+    assert stems(labelled_images(folder, "train")) == ["351"]
+    assert stems(labelled_images(folder, "val")) == ["352"]
+
+
+def test_a_stem_with_an_umlaut_is_found_in_a_table_of_western_windows(folder):
+    for kind in ("images", "masks"):
+        (folder / kind / "351.png").rename(folder / kind / "größe.png")
+    (folder / "split.csv").write_bytes("stem;split\r\ngröße;train\r\n".encode("cp1252"))
+    assert stems(labelled_images(folder, "train")) == ["größe"]
+
+
+def test_a_number_that_lost_its_zeros_is_the_image_that_it_means(folder):
+    for kind in ("images", "masks"):
+        (folder / kind / "351.png").rename(folder / kind / "007.png")
+    split_file(folder, "7,train")
+    assert stems(labelled_images(folder, "train")) == ["007"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (
+            np.where(vessel(), 2, 1).astype(np.uint8),
+            "ilastik: subtract 1 (Fiji: Process > Math > Subtract) if 2 is vessel",
+        ),
+        ((np.arange(600).reshape(20, 30) % 4).astype(np.uint8), "labels are of classes or objects"),
+        (np.arange(600, dtype=np.uint16).reshape(20, 30), "is it an image?"),
+        (np.vstack([*[vessel((20, 100))] * 5, np.arange(100, dtype=np.uint8)]), "JPEG or smoothing"),
+    ],
+)
+def test_what_is_no_mask_is_refused_with_what_makes_it_one(mask, said):
+    with pytest.raises(InputError) as caught:
+        BinaryLabel()(mask[None])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_mask_of_one_colour_on_black_or_nothing_is_a_mask(tmp_path, mode):
+    rgb = np.zeros((20, 30, 3), np.uint8)
+    rgb[vessel() > 0] = (200, 30, 0)
+    if mode == "RGBA":
+        picture = PIL.Image.fromarray(np.dstack([rgb, vessel()]))
+    elif mode == "P":
+        picture = PIL.Image.fromarray((vessel() > 0).astype(np.uint8), "P")
+        picture.putpalette([0, 0, 0, 200, 30, 0])
+    else:
+        picture = PIL.Image.fromarray(rgb)
+    picture.save(tmp_path / "mask.png")
+    mask = LoadImaged("label", reader=MicroscopyReader(), ensure_channel_first=True)({"label": tmp_path / "mask.png"})
+    np.testing.assert_array_equal(BinaryLabel()(mask["label"])[0].numpy().T, vessel() > 0)
 
 
 def test_a_split_without_images_says_how_to_choose_another(folder):

@@ -132,7 +132,7 @@ def test_bad_masks_are_named_one_line_each_and_the_others_go_on(folders, capsys)
     (predictions / "text.tif").write_text("this is no image")
     (predictions / "nothing.tif").touch()
     colours = np.zeros((20, 30, 3), np.uint8)
-    colours[6:10, 3:27, 0] = 255
+    colours[6:10, 3:27, 0] = colours[8, 3:9, 1] = 255
     PIL.Image.fromarray(colours).save(predictions / "colour.png")
     assert evaluate(predictions, truth, output) == 1
     printed = capsys.readouterr()

@@ -27,7 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..io import KINDS, Image, image_name, list_images, open_image, remark
+from ..io import KINDS, Image, image_name, list_images, open_image, remark, why_no_mask
 from ..metrics import as_mask, format_summary, score, write_scores, write_summary
 from ..pictures import error_overlay, write_png
 from .words import add_reading_arguments, reading_options
@@ -139,12 +139,11 @@ def _spacing(prediction: Image, truth: Image) -> tuple[float, ...] | None:
 
 
 def _read(image: Image) -> np.ndarray:
-    try:
-        return as_mask(image.array())
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(image.path, str(error), "give masks of 0 and one other value") from error
+    array = image.array()
+    wrong = why_no_mask(array)
+    if wrong is not None:
+        raise InputError(image.path, *wrong)
+    return as_mask(array)
 
 
 def _score(

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -80,25 +81,63 @@ def fingerprint(pairs: Iterable[Mapping[str, str]]) -> str:
 def _split_stems(root: Path, stems: list[str], split: str) -> list[str]:
     table = root / "split.csv"
     if table.exists():
-        try:
-            with open(table, newline="", encoding="utf-8-sig") as stream:
-                rows = list(csv.DictReader(stream))
-        except (UnicodeError, csv.Error) as error:
-            raise InputError(table, "is no table in UTF-8", "save it as CSV with that encoding") from error
-        if not rows or not {"stem", "split"} <= set(rows[0]):
-            raise InputError(table, "has no columns 'stem' and 'split'", "add them, with train, val or test in 'split'")
-        for row in rows:
-            if row["split"] not in SPLITS:
-                raise InputError(table, f"puts {row['stem']!r} in {row['split']!r}", "write train, val or test")
-        stem, times = Counter(row["stem"] for row in rows).most_common(1)[0]
+        rows = _rows(table, stems)
+        stem, times = Counter(stem for stem, _ in rows).most_common(1)[0]
         if times > 1:
             raise InputError(table, f"lists {stem!r} {times} times", "put each image in one split, once")
-        return [row["stem"] for row in rows if row["split"] == split]
+        return [stem for stem, chosen in rows if chosen == split]
     shuffled = sorted(stems)
     random.Random(0).shuffle(shuffled)  # by no seed of a training: its images must not validate another
     # one image of two at least validates, one trains
     validating = min(max(1, round(VALIDATION_SHARE * len(stems))), len(stems) - 1)
     return {"train": shuffled[validating:], "val": shuffled[:validating], "test": []}[split]
+
+
+def _rows(table: Path, stems: list[str]) -> list[tuple[str, str]]:
+    """Stem and split of each row, as spreadsheets of any country write them."""
+    lines = [line for line in _text(table).splitlines() if line.strip(" ,;\t")]
+    if lines and lines[0].lower().startswith("sep="):  # by which Excel says what separates
+        del lines[0]
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    try:
+        named, *rows = [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator)] or [[]]
+    except csv.Error as error:
+        raise InputError(table, "is no table", "save it as CSV") from error
+    columns = [name.lower() for name in named]
+    if not rows or not {"stem", "split"} <= set(columns):
+        raise InputError(table, "has no columns 'stem' and 'split'", "add them, with train, val or test in 'split'")
+    known = {name: split for split, names in DATALIST_SECTIONS.items() for name in names}
+    found = []
+    for row in rows:
+        stem, split = (dict(zip(columns, row, strict=False)).get(name, "") for name in ("stem", "split"))
+        if split.lower() not in known:
+            raise InputError(table, f"puts {stem!r} in {split!r}", "write train, val or test")
+        found.append((_as_named(stem, stems), known[split.lower()]))
+    return found
+
+
+def _text(table: Path) -> str:
+    """A text in the encodings in which spreadsheets save: UTF-8, UTF-16, or the one of western Windows."""
+    try:
+        content = table.read_bytes()
+    except OSError as error:
+        raise InputError(table, f"cannot be read ({error.strerror})", "check its permissions") from error
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeError:
+        return content.decode("cp1252", "replace")
+
+
+def _as_named(stem: str, stems: list[str]) -> str:
+    """The image that a cell means: with its suffix, or a number that lost its zeros or won a fraction."""
+    if stem in stems:
+        return stem
+    if image_name(stem) in stems:
+        return image_name(stem)
+    number = re.fullmatch(r"0*(\d+)([.,]0+)?", stem)
+    alike = [name for name in stems if number and name.isdecimal() and int(name) == int(number[1])]
+    return alike[0] if len(alike) == 1 else stem
 
 
 def _from_datalist(path: Path, root: Path, split: str) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from .image import Image, Recording, choose, relabel
 from .inputs import expand, image_name, list_images
 from .kinds import KINDS, output_path, remove_found
 from .lock import alone
+from .masks import why_no_mask
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
@@ -54,6 +55,7 @@ __all__ = [
     "write_image",
     "write_image_planes",
     "write_ome_tiff",
+    "why_no_mask",
     "write_ome_tiff_planes",
     "write_record",
 ]

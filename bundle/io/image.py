@@ -428,6 +428,9 @@ def _one_sample(plane: np.ndarray, sample: int | None, recording: Recording) -> 
             "choose with --channel: shown, or stored for the numbers as they are; or save it with black as 0",
         )
     if any((colour != shown[0]).any() for colour in shown[1:]):
+        marked = _one_colour(shown, alpha)
+        if marked is not None:
+            return marked
         kind = "is a colour image" if set(_COLOURS) <= set(names) else f"has {len(names)} samples in each pixel"
         chosen = [name for name in names if name != "alpha"]
         listed = f"{', '.join(chosen[:-1])} or {chosen[-1]}"
@@ -436,6 +439,19 @@ def _one_sample(plane: np.ndarray, sample: int | None, recording: Recording) -> 
     if alpha.min() != alpha.max():
         raise InputError(path, "has a transparency that varies", "flatten it, or choose the grey values by --channel 0")
     return shown[0]
+
+
+def _one_colour(colours: Sequence[np.ndarray], alpha: np.ndarray) -> np.ndarray | None:
+    """A picture of one colour on black, or on what is transparent, as 0 and that colour's strongest part.
+
+    So some programs save a mask. None if there are more colours.
+    """
+    brightest = np.maximum.reduce(colours)
+    if alpha.ndim == 2:
+        brightest = np.where(alpha == 0, 0, brightest).astype(brightest.dtype)
+    marked = brightest != 0
+    one = all((colour[marked] == colour[marked][:1]).all() for colour in (*colours, *([alpha] * (alpha.ndim == 2))))
+    return brightest if one else None
 
 
 def _by(shape: Sequence[int]) -> str:

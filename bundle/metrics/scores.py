@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..io import why_no_mask
 from .confusion import Confusion
 from .surface import hausdorff_distance_95
 from .topology import betti_numbers, centerline_dice
@@ -29,13 +30,10 @@ def as_mask(array: NdarrayOrTensor) -> np.ndarray:
             the vessel's, as with labels 1 and 2.
     """
     array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
-    vessel = array != 0
-    values = array[vessel]
-    if values.size and not (values == values[0]).all():
-        found = np.unique(array)
-        shown = ", ".join(f"{value:g}" for value in found[:4]) + (", …" if found.size > 4 else "")
-        raise ValueError(f"not a binary mask, its values are {shown}")
-    return vessel
+    wrong = why_no_mask(array)
+    if wrong is not None:
+        raise ValueError("; ".join(wrong).removeprefix("is "))
+    return array != 0
 
 
 def score(

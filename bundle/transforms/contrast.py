@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # of what is not margin, so that a margin's 0 remains its own
 DARKEST = np.float32(1e-6)
+# pixels of an image, at either end, that may be no grey values; and how far beyond the others they are then
+FEW, FEW_SHARE, BEYOND = 4, 1e-5, 4096
 
 
 def stretch(image: np.ndarray, low: float, high: float, margin: float | None = None) -> np.ndarray:
@@ -40,6 +42,24 @@ def stretch(image: np.ndarray, low: float, high: float, margin: float | None = N
         return np.zeros(image.shape, np.float32)
     out = np.clip((image.astype(np.float64) - low) / (float(high) - float(low)), 0, 1).astype(np.float32)
     return out if margin is None else np.where(image == margin, np.float32(0), np.maximum(out, DARKEST))
+
+
+def _range(values: np.ndarray, path: str | None) -> tuple[float, float]:
+    """The values that become black and white: the lowest and the highest, but for a few that no detector counts.
+
+    A handful of pixels thousands of times beyond all others (a marker, a broken value) would leave the others a single
+    grey.
+    """
+    low, high = values.min(), values.max()
+    few = max(FEW, round(FEW_SHARE * values.size))
+    if values.size <= 2 * few + 2:
+        return low, high
+    ordered = np.partition(values, (few, -few - 1), axis=None)
+    inner_low, inner_high = float(ordered[few]), float(ordered[-few - 1])
+    if inner_low == inner_high or float(high) - float(low) < BEYOND * (inner_high - inner_low):
+        return low, high
+    logger.warning("%s: a few pixels, of %g to %g, are far beyond all others, and cut to them", path, low, high)
+    return inner_low, inner_high
 
 
 class AdaptiveHistogramEqualization(Transform):
@@ -90,13 +110,13 @@ class AdaptiveHistogramEqualization(Transform):
     def _equalize(self, plane: np.ndarray, path: str | None) -> np.ndarray:
         margin = empty_margin(plane)
         if margin is None:
-            return self._equalize_all(stretch(plane, plane.min(), plane.max()))
+            return self._equalize_all(stretch(plane, *_range(plane, path)))
         if margin.all():
             return np.zeros(plane.shape, np.float32)
         share = 100 * margin.mean()
         logger.info("%s: %.0f %% of it is a margin that shows nothing, and left out", path or "an image", share)
         shown = plane[~margin]
-        equalized = self._equalize_all(mirrored(stretch(plane, shown.min(), shown.max()), margin))
+        equalized = self._equalize_all(mirrored(stretch(plane, *_range(shown, path)), margin))
         return np.where(margin, np.float32(0), equalized)
 
     def _equalize_all(self, scaled: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
 from ..errors import InputError
+from ..io import why_no_mask
 from .arrays import channels_first, source
 from .focus import FuseFocus
 
@@ -32,11 +33,10 @@ class BinaryLabel(Transform):
             InputError: if there are other values, as in an image taken for a mask.
         """
         mask = channels_first(img)
-        vessel = mask != 0
-        if vessel.any() and np.ptp(mask[vessel]) != 0:
-            values = ", ".join(f"{v:g}" for v in np.unique(mask)[:4])
-            raise InputError(source(img), f"is not a binary mask: it holds {values}, …", "give 0 and one other value")
-        return convert_to_dst_type(vessel, img, dtype=np.float32)[0]
+        wrong = why_no_mask(mask)
+        if wrong is not None:
+            raise InputError(source(img), *wrong)
+        return convert_to_dst_type(mask != 0, img, dtype=np.float32)[0]
 
 
 class BinaryLabeld(MapTransform):
