@@ -49,6 +49,12 @@ def plain(rows: list[dict[str, str]]) -> str:
     )
 
 
+def coverage() -> str:
+    """How often intervals hold the truth, if it was found out."""
+    name = "measurements/coverage.csv"
+    return plain(read(name)) if (DOCS / "results" / name).exists() else "They are not calibrated yet: none is given."
+
+
 def platforms() -> str:
     """What each platform did with the bundle, of those that were recorded."""
     rows = [row for path in sorted((DOCS / "results").glob("platforms_*.csv")) for row in read(path.name)]
@@ -114,6 +120,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "fusion_vesselnn": lambda: fusion("vesselNN"),
     "formats": lambda: plain(read("formats.csv")),
     "platforms": platforms,
+    "right_answers": lambda: plain(read("measurements/right_answers.csv")),
+    "coverage": coverage,
     "stack_memory": lambda: plain(read("stack_memory.csv")),
 }
 

@@ -18,7 +18,7 @@ from bundle.__main__ import main
 from bundle.graphs import VascularGraph
 from bundle.io import write_ome_tiff
 from bundle.measurements import IMAGES, NODES, SEGMENTS, columns, measure, write_swc, write_vtp
-from bundle.measurements.intervals import QUANTITIES, Replicates, add_intervals, replicate, replicate_masks
+from bundle.measurements.intervals import INTERVALS, Replicates, add_intervals, replicate, replicate_masks
 from bundle.measurements.profiles import blurred_cylinder
 
 
@@ -231,7 +231,7 @@ def test_intervals_come_of_the_replicates_and_of_what_was_calibrated():
     assert replicates.agreement == 1 and replicates.image["length"].max() > found.image["length"]
     constant = {"bias": 0.0, "floor": 0.01, "factor": 1.6}
     known = {"bottleneck": [0.0, 1.0], "share": [0.0, 1.0]}
-    of = {"image": dict.fromkeys(QUANTITIES, constant), "segments": {"length": constant}, "exists": known}
+    of = {"image": dict.fromkeys(INTERVALS, constant), "segments": {"length": constant}, "exists": known}
     row = add_intervals(found, replicates, {"YX": of}).image
     spread = np.log(replicates.image["length"]).std()
     assert row["length_high"] == pytest.approx(row["length"] * np.exp(1.6 * (spread + 0.01)))

@@ -6,7 +6,7 @@ from .definitions import IMAGES, NODES, SEGMENTS, Column, columns, unit_of
 from .diameters import Diameters, measure_diameters
 from .distances import TissueDistances, tissue_distances
 from .files import read_rows, write_graphml, write_json, write_swc, write_vtp
-from .intervals import Replicates, add_intervals, replicate
+from .intervals import COUNTS, INTERVALS, Replicates, add_intervals, measure_sections, replicate, spread
 from .measurement import Measurement, measure_graph
 from .measuring import measure
 from .overlay import write_overlay
@@ -14,7 +14,9 @@ from .survival import censored_mean, censored_median, kaplan_meier
 from .tables import TABLES, read_table, rows_of, write_definitions, write_table
 
 __all__ = [
+    "COUNTS",
     "IMAGES",
+    "INTERVALS",
     "NODES",
     "SEGMENTS",
     "TABLES",
@@ -33,10 +35,12 @@ __all__ = [
     "measure",
     "measure_diameters",
     "measure_graph",
+    "measure_sections",
     "read_rows",
     "read_table",
     "replicate",
     "rows_of",
+    "spread",
     "tissue_distances",
     "unit_of",
     "write_definitions",

@@ -25,14 +25,24 @@ from .lines import weights_along
 from .measurement import Measurement, measure_mask
 from .sections import section_radii, tangents
 
-__all__ = ["COUNTS", "Replicates", "add_intervals", "constants", "replicate", "replicate_masks"]
+__all__ = [
+    "COUNTS",
+    "INTERVALS",
+    "Replicates",
+    "add_intervals",
+    "constants",
+    "measure_sections",
+    "replicate",
+    "replicate_masks",
+    "spread",
+]
 
 SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of both thresholds, in logits
 LOW, HIGH, GAPS, FRAGMENTS = 0.45, 0.95, 2, 30  # as in configs/inference.json
 AGREES = 0.9  # Dice of the mask with the one that the probability gives, below which it is of something else
 LEAST = 8  # replicates in which a number must be defined
 COUNTS = {"branch_points", "end_points", "segments", "pieces", "loops"}
-QUANTITIES = tuple(column.name for column in IMAGES if column.interval)
+INTERVALS = tuple(column.name for column in IMAGES if column.interval)
 OF_SEGMENTS = tuple(column.name for column in SEGMENTS if column.interval)
 FILE = Path(__file__).with_name("interval_constants.json")
 
@@ -93,42 +103,53 @@ def replicate(
     """
     spacing = None if measurement.unit == "pixel" else measurement.spacing
     rows, lengths, widths, agreement = [], [], [], math.nan
-    paths = [path[:, -mask.ndim :] for path in measurement.graph.paths]
-    ways = [
-        tangents(path, np.maximum(radii, 1.5 * min(measurement.spacing)), bool(closed))
-        for path, radii, closed in zip(paths, measurement.graph.path_radii, measurement.graph.closed, strict=True)
-    ]
     for n, other in enumerate(replicate_masks(probability, disagreement)):
         if n == SHIFTS.index(0.0):
             agreement = _dice(mask, other)
         row = measure_mask(other, spacing, **options).image
-        rows.append([float(row[name]) for name in QUANTITIES])
-        found = _of_segments(other, measurement, paths, ways)
+        rows.append([float(row[name]) for name in INTERVALS])
+        found = measure_sections(other, other, measurement)
         lengths.append(found[0])
         widths.append(found[1])
     return Replicates(
-        image=dict(zip(QUANTITIES, np.array(rows).T, strict=True)),
+        image=dict(zip(INTERVALS, np.array(rows).T, strict=True)),
         segments={"length": np.array(lengths).T, "diameter_mean": np.array(widths).T},
-        bottleneck=np.array([_bottleneck(probability, path, measurement.spacing) for path in paths]),
+        bottleneck=np.array([_bottleneck(probability, path, measurement.spacing) for path in _paths(measurement)]),
         agreement=agreement,
     )
 
 
-def _of_segments(
-    mask: np.ndarray, measurement: Measurement, paths: list[np.ndarray], ways: list[np.ndarray]
-) -> tuple[list[float], list[float]]:
-    """How much of each segment's length lies in a mask, and how wide the mask is around it."""
+def _paths(measurement: Measurement) -> list[np.ndarray]:
+    """The centre lines with as many coordinates as the image has axes."""
+    return [path[:, -len(measurement.axes) :] for path in measurement.graph.paths]
+
+
+def measure_sections(around: np.ndarray, mask: np.ndarray, measurement: Measurement) -> tuple[list[float], list[float]]:
+    """How much of each segment lies in a mask, and how wide that is along it.
+
+    Args:
+        around: in which a segment's points count as inside, bool, of the image's shape.
+        mask: of which the width is measured, bool, of the same shape.
+        measurement: of the image, whose centre lines are followed.
+
+    Returns:
+        Of each segment the length inside, and the mean diameter, NaN where no section is clear.
+    """
+    paths, spacing = _paths(measurement), measurement.spacing
     if not paths:
         return [], []
+    radii = [np.maximum(radii, min(spacing) / 2) for radii in measurement.graph.path_radii]
+    ways = [
+        tangents(path, np.maximum(near, 1.5 * min(spacing)), bool(closed))
+        for path, near, closed in zip(paths, radii, measurement.graph.closed, strict=True)
+    ]
     points = np.concatenate(paths)
-    radii = np.concatenate(measurement.graph.path_radii)
-    radii = np.maximum(radii, min(measurement.spacing) / 2)
-    sections = section_radii(mask, measurement.spacing, points, np.concatenate(ways), radii)
-    index = np.clip(np.rint(points / measurement.spacing).astype(int), 0, np.array(mask.shape) - 1)
-    within = mask[tuple(index.T)]
+    sections = section_radii(mask, spacing, points, np.concatenate(ways), np.concatenate(radii))
+    index = np.clip(np.rint(points / spacing).astype(int), 0, np.array(mask.shape) - 1)
     bounds = np.cumsum([len(path) for path in paths])[:-1]
     lengths, widths = [], []
-    for path, inside, section in zip(paths, np.split(within, bounds), np.split(sections, bounds), strict=True):
+    within = np.split(around[tuple(index.T)], bounds)
+    for path, inside, section in zip(paths, within, np.split(sections, bounds), strict=True):
         weights = weights_along(path)
         lengths.append(float(weights[inside].sum()))
         known = np.isfinite(section)
@@ -179,7 +200,7 @@ def add_intervals(measurement: Measurement, replicates: Replicates, calibrated: 
         line = "the mask is not the one that the probability gives; there are no intervals"
         return _without(measurement, "none: mask and probability differ", line)
     row = dict(measurement.image)
-    for name in QUANTITIES:
+    for name in INTERVALS:
         if name in of["image"]:
             row |= _interval(name, row[name], replicates.image[name], of["image"][name])
     segments, expected = [], 0.0
