@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -26,12 +26,14 @@ class Course:
         junctions: how far the ball around the branch point at its first and at its last point reaches, micrometres; 0
             at a free end.
         depth: distance of its points to the background, the median, micrometres.
+        reach: what is further from it belongs to no vessel of the graph, micrometres.
     """
 
     points: np.ndarray
     ring: bool
     junctions: tuple[float, float]
     depth: float
+    reach: float
 
     @property
     def along(self) -> np.ndarray:
@@ -47,28 +49,32 @@ class Course:
         return far
 
 
-def shares(lines: list[np.ndarray], field: Field, spacing: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Give each voxel of a mask to the nearest point of all lines.
+def shares(courses: list[Course], field: Field, spacing: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Give each voxel of a mask to the nearest point of all lines, if that line reaches so far.
 
     Args:
-        lines: points of each, ``[P, 3]``, micrometres.
+        courses: the lines.
         field: the mask.
         spacing: micrometres.
 
     Returns:
         Of each line how many voxels each point has, ``[P]``, and the sum of their positions, ``[P, 3]``, micrometres.
     """
-    if not lines:
+    if not courses:
         return [], []
-    tree = cKDTree(np.concatenate(lines))
+    lengths = [len(course.points) for course in courses]
+    tree = cKDTree(np.concatenate([course.points for course in courses]))
+    reach = np.repeat([course.reach for course in courses], lengths)
     counts, sums = np.zeros(tree.n), np.zeros((tree.n, 3))
     for box in field.bricks():
         voxels = np.argwhere(field.read(box)) + [side.start for side in box]
-        nearest = tree.query(voxels * spacing)[1]
+        away, nearest = tree.query(voxels * spacing)
+        near = away <= reach[nearest]
+        voxels, nearest = voxels[near], nearest[near]
         counts += np.bincount(nearest, minlength=tree.n)
         for axis in range(3):  # whole numbers: the same sums however the bricks are cut
             sums[:, axis] += np.bincount(nearest, voxels[:, axis], minlength=tree.n)
-    cuts = np.cumsum([len(line) for line in lines])[:-1]
+    cuts = np.cumsum(lengths)[:-1]
     return np.split(counts, cuts), np.split(sums * spacing, cuts)
 
 
@@ -93,7 +99,7 @@ def centred(course: Course, counts: np.ndarray, sums: np.ndarray, spacing: np.nd
     if course.ring:
         counts, sums = (np.concatenate([part[:-1]] * 3 + [part[:1]]) for part in (counts, sums))
         thrice = np.concatenate([course.points[:-1]] * 3 + [course.points[:1]])
-        course = Course(thrice, False, course.junctions, course.depth)
+        course = replace(course, points=thrice, ring=False)
     points, along = course.points, course.along
     stretch = max(_STRETCH * course.depth, _LEAST_VOXELS * spacing.min())
     half = np.minimum(stretch / 2, np.minimum(along, along[-1] - along))

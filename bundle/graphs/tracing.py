@@ -75,11 +75,11 @@ def _euler_numbers(voxels: np.ndarray, cluster: np.ndarray, count: int) -> np.nd
     if not len(voxels):
         return np.zeros(count, int)
     cells = (2 * voxels[:, None] + 1 + _CELLS).reshape(-1, 3)
-    keys = np.ravel_multi_index(tuple(cells.T), cells.max(axis=0) + 1)
-    seen = np.unique(np.stack([np.repeat(cluster, len(_CELLS)), keys]), axis=1)
     shape = cells.max(axis=0) + 1
-    dimension = sum(place & 1 for place in np.unravel_index(seen[1], shape))
-    return np.bincount(seen[0], np.where(dimension & 1, -1, 1), minlength=count).astype(int)
+    place = np.ravel_multi_index((np.repeat(cluster, len(_CELLS)), *cells.T), (count, *shape))
+    seen = np.unravel_index(np.unique(place), (count, *shape))
+    odd = (seen[1] + seen[2] + seen[3]) & 1
+    return np.bincount(seen[0], 1 - 2 * odd, minlength=count).astype(int)
 
 
 def _loops(voxels: np.ndarray, euler: int) -> int:

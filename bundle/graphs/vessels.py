@@ -138,7 +138,10 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
     courses = []
     for line, (a, b) in zip(net.lines.values(), edges, strict=True):
         points, deep = net.points_of(line)
-        courses.append(Course(points, bool(a == b and degrees[a] == 2), (reach[a], reach[b]), float(np.median(deep))))
+        ring = bool(a == b and degrees[a] == 2)
+        # a pixel of an image's vessel is no further from its middle than that is deep; a vessel in space may be flat
+        far = (1 if image else 2) * float(deep.max()) + spacing.max()
+        courses.append(Course(points, ring, (reach[a], reach[b]), float(np.median(deep)), far))
     rings = [course.ring for course in courses]
     lines = smooth([course.points for course in courses], spacing, rings)
     border = np.zeros(len(nodes), bool)
@@ -160,13 +163,13 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
 
     put(lines)
     loose = degrees[edges] == 1
-    parts = zip(courses, *shares([course.points for course in courses], field, spacing), loose, strict=True)
+    parts = zip(courses, *shares(courses, field, spacing), loose, strict=True)
     lines = [
         centred(course, counts, sums, spacing, image)[int(first) : len(counts) - int(last)]
         for course, counts, sums, (first, last) in parts
     ]
     put(lines)
-    counts, _ = shares([course.points for course in courses], field, spacing)
+    counts, _ = shares(courses, field, spacing)
     widths = [radii(course, share, spacing, image) for course, share in zip(courses, counts, strict=True)]
     means = []
     for course, width in zip(courses, widths, strict=True):
