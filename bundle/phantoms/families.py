@@ -82,7 +82,7 @@ class Specimen:
     lumen: Range = Range(0.5, 0.5)
     fill: Range = Range(0.03, 0.5)
     wall: Range = Range(0.7, 1.6)
-    rings: Range = Range(0.2, 0.7, chance=0.3)
+    rings: Range = Range(0.15, 0.6, chance=0.3)
     gaps: Range = Range(0.1, 0.4, chance=0.4)
     grain: Range = Range(0.1, 0.5)
     background: Range = Range(0.01, 0.5, log=True)
@@ -283,7 +283,7 @@ FAMILIES = {
             spread=Range(0.5, 1.0),
             lumen=Range(0.35, 0.35),
             wall=Range(0.8, 2.2),
-            rings=Range(0.2, 0.7, chance=0.5),
+            rings=Range(0.15, 0.6, chance=0.35),
             background=Range(0.03, 1.2, log=True),
             patches=Range(0.05, 0.45),
             dark_cells=Range(3, 100, log=True, chance=0.5),

@@ -240,7 +240,9 @@ def vessel_light(
             level -= np.log(4) * (cells > np.quantile(cells, 1 - gaps))
         if rings and graph.kinds[e] == "arteriole" and radii.max() > 3:
             along = np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))
-            level += np.log(1 - rings * (0.5 + 0.5 * np.sin(2 * np.pi * along / 9.0 + phase)) + 1e-3)
+            # Muscle cells of 6 to 12 µm, no two alike.
+            waves = np.sin(2 * np.pi * along / 9.0 + phase + 3.0 * wander) + 0.5 * noise[1]
+            level += np.log(1 - rings * np.clip(0.5 + 0.4 * waves, 0, 0.95))
         levels.append(level)
     level = np.concatenate(levels)
     return np.exp(np.clip(level, -3.0, 2.0)).astype(np.float32)
