@@ -106,6 +106,18 @@ def test_bad_inputs_are_said_on_the_page_and_the_others_go_on(report, stacks, tm
     assert "µm" not in json.dumps([shown["columns"], shown["images"][0]["measurements"]], ensure_ascii=False)
 
 
+def test_masks_made_with_other_settings_are_not_taken_for_these(report, stacks, tmp_path, capsys):
+    inputs = (stacks / "a.ome.tif",)
+    assert report(inputs=inputs) == 0
+    page = (tmp_path / "out" / "report.html").read_bytes()
+    assert report("--low", "0.3", inputs=inputs) == 1
+    said = capsys.readouterr().err
+    assert "holds a report that was made otherwise (--low: 0.45, now 0.3); choose another --output" in said
+    assert (tmp_path / "out" / "report.html").read_bytes() == page
+    assert report("--low", "0.3", "--overwrite", inputs=inputs) == 0
+    assert dict(content(tmp_path / "out")["settings"])["--low"] == "0.3"
+
+
 def test_groups_that_do_not_fit_are_refused_before_anything_is_done(report, stacks, tmp_path, capsys):
     groups = tmp_path / "groups.csv"
     groups.write_text("image,animal,group\nother,1,x\n", encoding="utf-8")

@@ -176,19 +176,20 @@ def _sources(given: Iterable[str], images: Path | None) -> tuple[list[Source], i
     return sources, failed
 
 
-def measure_segmented(inputs: Sequence[Path], arguments: argparse.Namespace) -> int:
-    """Measure the masks that segment made of its inputs, into the same folder.
+def measure_segmented(inputs: Sequence[Path], arguments: argparse.Namespace, segmented: Path | None = None) -> int:
+    """Measure the masks that segment made of its inputs.
 
     Args:
         inputs: of segment; those without a mask are left out.
-        arguments: its words.
+        arguments: its words, and those of measuring where there are any; ``output`` is where the tables go.
+        segmented: where the masks are; in the same folder if None.
 
     Returns:
         0 if every mask was measured or kept, 1 otherwise.
     """
     sources = []
     for path in inputs:
-        mask = output_path(arguments.output, path, "mask", OUTPUT_SUFFIXES[arguments.format])
+        mask = output_path(segmented or arguments.output, path, "mask", OUTPUT_SUFFIXES[arguments.format])
         if mask.exists():
             name = image_name(path)
             beside = _beside(name, mask, None)
@@ -197,7 +198,7 @@ def measure_segmented(inputs: Sequence[Path], arguments: argparse.Namespace) -> 
             raw = beside.setdefault("image", path) == path
             sources.append(Source(name, mask, beside, raw))
     options = {"images": None, "roi": None, "min_length": 0.0, "prune": None, "swc": False}
-    return measure_all(sources, 0, argparse.Namespace(**{**vars(arguments), **options}))
+    return measure_all(sources, 0, argparse.Namespace(**{**options, **vars(arguments)}))
 
 
 def _masks(given: Path) -> list[Path]:

@@ -9,6 +9,7 @@ columns image, animal and group, groups of animals are compared. OUT gets:
   measured/     what "measure" writes
   compared/     what "compare" writes, with --groups
   data/         the data behind the histograms of the page
+  settings.json what the masks and numbers were made with; with other words another folder is wanted
 
 What was done before is kept, so that a command that was stopped can be given again; the tables and the page are made
 anew. --overwrite makes everything again.
@@ -52,7 +53,7 @@ from ..reporting import (
     report_content,
 )
 from ..segmentation import disagreement_on_mask
-from ..transforms.focus import DEFAULT as FUSION
+from ..transforms import FuseFocus
 from . import compare, measure, segment
 from .words import listed, reading_options
 
@@ -60,14 +61,18 @@ if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
 SEGMENTED, MEASURED, COMPARED, DATA = "segmented", "measured", "compared", "data"
-PAGE = "report.html"
+PAGE, SETTINGS = "report.html", "settings.json"
 _OFFERED = ("images.csv", "definitions.csv")
 _NOT_SETTINGS = ("command", "run", "inputs", "output", "overwrite")
+_HASH = "SHA-256 of the weights"
+# what may change between two runs into one folder: the comparison and the page are made anew each time
+_FREE = ("--device", "--groups", "--quantities", "--confidence", "--reference", "--mixed", "--swc", "--weights")
+_PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-image")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
-    segment.add_arguments(parser)
+    segment.add_segmenting_arguments(parser)
     measure.add_measuring_arguments(parser)
     parser.add_argument("--groups", metavar="CSV", type=Path, help="columns image, animal, group: compare the groups")
     compare.add_comparing_arguments(parser)
@@ -85,20 +90,24 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     if arguments.groups is not None:  # what is wrong with it is better known before than after an hour
         place([{"image": image_name(path)} for path in paths], read_groups(arguments.groups), arguments.groups)
-    problems, parser = _segment(paths, arguments)
+    parser = segment.configured(_with(arguments, output=arguments.output / SEGMENTED), paths)
+    settings = _settings(parser, arguments)
+    _same_settings(settings, arguments)
+    problems = _segment(paths, parser)
     failed += len(problems)
     masks = {path: _output(arguments, SEGMENTED, path, "mask") for path in paths}
     masks = {path: mask for path, mask in masks.items() if mask.exists()}
     if not masks:
         raise InputError(arguments.output, "no image was segmented, so that there is nothing to report", "see above")
-    failed += _measure(list(masks.values()), arguments)
+    words = _with(arguments, output=arguments.output / MEASURED)
+    failed += measure.measure_segmented(list(masks), words, arguments.output / SEGMENTED)
     rows = {row["image"]: row for row in read_table(arguments.output / MEASURED / "images.csv")}
     entries = []
     for path in tqdm(masks, desc="report", unit="image", leave=False, disable=None):
         if image_name(path) in rows:
             entries.append(_entry(path, rows[image_name(path)], arguments))
     grouping = _compare(list(rows.values()), arguments)
-    methods = _methods(entries, grouping, parser, arguments)
+    methods = _methods(entries, grouping, parser, settings, arguments)
     tables = {name: (arguments.output / MEASURED / name).read_text(encoding="utf-8-sig") for name in _OFFERED}
     made = f"Made on {date.today().isoformat()} by Vessel Cascades {__version__}."
     content = report_content(entries, methods, made, problems, grouping, tables)
@@ -122,10 +131,9 @@ class _Problems(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def _segment(paths: list[Path], arguments: argparse.Namespace) -> tuple[list[str], ConfigParser]:
-    """Segment; the lines of inputs that failed, and the config with every setting."""
+def _segment(paths: list[Path], parser: ConfigParser) -> list[str]:
+    """Segment; the lines of inputs that failed."""
     logger, problems = logging.getLogger(__package__.split(".")[0]), _Problems()
-    parser = segment.configured(_with(arguments, output=arguments.output / SEGMENTED), paths)
     logger.addHandler(problems)
     try:
         segment.segment_files(parser)
@@ -135,15 +143,24 @@ def _segment(paths: list[Path], arguments: argparse.Namespace) -> tuple[list[str
         print(error, file=sys.stderr)
     finally:
         logger.removeHandler(problems)
-    return problems.lines, parser
+    return problems.lines
 
 
-def _measure(masks: Sequence[Path], arguments: argparse.Namespace) -> int:
-    """Measure the masks; the number that failed."""
-    # the masks have the pixel size that was stated or found; how the raw files are read says nothing of them
-    reading = dict.fromkeys(reading_options(arguments))
-    words = _with(arguments, masks=[str(mask) for mask in masks], images=None, roi=None, **reading)
-    return measure.run(_with(words, output=arguments.output / MEASURED))
+def _same_settings(settings: Sequence[tuple[str, str]], arguments: argparse.Namespace) -> None:
+    """Refuse to go on with what was made otherwise: its masks would stand under settings that they do not have."""
+    path = arguments.output / SETTINGS
+    wanted = {name: value for name, value in settings if name not in _FREE + _PACKAGES}
+    if path.exists() and not arguments.overwrite:
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            before = {}
+        for name, value in wanted.items():
+            if before.get(name) != value:
+                problem = f"holds a report that was made otherwise ({name}: {before.get(name, 'none')}, now {value})"
+                raise InputError(arguments.output, problem, "choose another --output, or make it again by --overwrite")
+    with atomic(path) as partial:
+        partial.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
 
 
 def _with(arguments: argparse.Namespace, **words: object) -> argparse.Namespace:
@@ -214,17 +231,19 @@ def _compare(rows: list[dict[str, str]], arguments: argparse.Namespace) -> Group
 
 
 def _methods(
-    entries: Sequence[ImageEntry], grouping: Grouping | None, parser: ConfigParser, arguments: argparse.Namespace
+    entries: Sequence[ImageEntry],
+    grouping: Grouping | None,
+    parser: ConfigParser,
+    settings: Sequence[tuple[str, str]],
+    arguments: argparse.Namespace,
 ) -> Methods:
-    weights = Path(parser["weights_file"])
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     values: dict[str, object] = {
         "version": __version__,
-        "weights": weights.name,
-        "weights_hash": digest,
+        "weights": Path(parser["weights_file"]).name,
+        "weights_hash": dict(settings)[_HASH],
         "torch": version("torch"),
         "monai": version("monai"),
-        "fusion": FUSION,
+        "fusion": FuseFocus().method,
         "contrast": parser["contrast"],
         "scale": "a factor found for each" if parser["scale"] == "auto" else f"{parser['scale']:g}",
         "images": len(entries),
@@ -252,19 +271,24 @@ def _methods(
             "tests": len(tests),
             "smallest_p": f"{min(tests, default=smallest_p(*counts[:2])):.2g}",
         }
-    return describe_methods([first, second, third], values, _settings(digest, weights, parser, arguments))
+    return describe_methods([first, second, third], values, settings)
 
 
-def _settings(digest: str, weights: Path, parser: ConfigParser, arguments: argparse.Namespace) -> list[tuple[str, str]]:
+def _settings(parser: ConfigParser, arguments: argparse.Namespace) -> list[tuple[str, str]]:
     """Every word of the command, those that were not said with their default, and what else decides the numbers."""
+    weights = Path(parser["weights_file"])
+    try:
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(weights, f"cannot be read ({error.strerror or error})", "check the name") from error
     words = {name: value for name, value in vars(arguments).items() if name not in _NOT_SETTINGS}
     words |= {name: parser[name] for name in ("low", "high")}
     words["weights"] = weights.name
-    settings = [("program", f"Vessel Cascades {__version__}"), ("SHA-256 of the weights", digest)]
+    settings = [("program", f"Vessel Cascades {__version__}"), (_HASH, digest)]
     settings += [(f"--{name.replace('_', '-')}", _said(value)) for name, value in words.items()]
     settings += [(name, str(parser[name])) for name in ("close_gaps", "remove_fragments")]
-    settings.append(("fusion of stacks", FUSION))
-    settings += [(package, version(package)) for package in ("torch", "monai", "numpy", "scipy", "scikit-image")]
+    settings.append(("fusion of stacks", FuseFocus().method))
+    settings += [(package, version(package)) for package in _PACKAGES]
     return settings
 
 

@@ -58,6 +58,12 @@ SCALES = (0.01, 16)  # beyond, it is a slip of the pen
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
+    add_segmenting_arguments(parser)
+    parser.add_argument("--measure", action="store_true", help="measure the vessels of the masks too")
+
+
+def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare inputs, output and how is segmented, the same for every command that segments."""
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     parser.add_argument(
@@ -89,7 +95,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--low", type=_share, help="lower threshold of the hysteresis (default: 0.45)")
     parser.add_argument("--high", type=_share, help="upper threshold of the hysteresis (default: 0.95)")
-    parser.add_argument("--measure", action="store_true", help="measure the vessels of the masks too")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
 
 
