@@ -82,6 +82,12 @@ def test_a_room_imports_only_from_the_rooms_below_it(path):
                 assert ROOMS.index(name) < ROOMS.index(inside[0]), f"{path} imports {name}"
 
 
+def test_the_house_in_the_documents_has_a_line_for_each_room_from_the_ground_up():
+    text = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8").split("## Networks")[0]
+    described = re.findall(r"^\| `(\w+)` \|", text, re.M)
+    assert described == [room for room in ROOMS if (ROOT / "bundle" / room).is_dir()]
+
+
 def imported(path: Path) -> Iterator[tuple[tuple[str, ...], str]]:
     """The names that a file takes from the package, with the module's place: ``("bundle", "io"), "open_image"``."""
     folder = path.relative_to(ROOT).parent.parts
