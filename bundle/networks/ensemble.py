@@ -22,12 +22,12 @@ class CascadeEnsemble(nn.Module):
 
     Args:
         in_channels: channels of the image, one or three.
-        channels: width of each level of all four subnetworks, from highest to lowest resolution.
-        refine_channels: widths of the second subnetworks where they differ.
-        blocks_per_node: residual blocks at each node.
-        refine_blocks_per_node: those of the second subnetworks where they differ.
-        shortcut_levels: levels of the shortcuts from each first to each second decoder; the two of highest resolution
-            if None.
+        channels: width of each level of all four subnetworks, from highest to lowest resolution. This and the four
+            next are those of :class:`bundle.networks.cascades.Cascade`.
+        refine_channels: as there.
+        blocks_per_node: as there.
+        refine_blocks_per_node: as there.
+        shortcut_levels: as there.
         dbac_scale: factor by which the image is resampled for DBAC, 2 in the paper's best row.
         ddmac_scale: the same for DDMAC.
         fusion: "average" (9) or "maximum" (10).
