@@ -62,7 +62,8 @@ def section_radii(
     """The radius of the mask's section normal to a line, at points of that line.
 
     In 2D half the chord; along a straight vessel its mean is area / length / 2. In 3D the radius of the circle that has
-    the section's area, seen from the point; both to the outline of the pixels, which go on beyond the image's edge.
+    the section's area, seen from the point; both to the outline of the pixels; beyond the image's edge
+    a vessel is taken to be as wide as on its other side.
 
     Args:
         mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
@@ -106,15 +107,24 @@ def section_radii(
 def _way_out(
     mask: np.ndarray, spacing: Sequence[float], points: np.ndarray, rays: np.ndarray, step: float, furthest: float
 ) -> np.ndarray:
-    """How far it is along each ray ``[P, R, D]`` to where the mask ends, ``[P, R]``; infinite if it does not."""
+    """How far it is along each ray ``[P, R, D]`` to where the mask ends, ``[P, R]``; infinite if it does not.
+
+    A ray that leaves the image is as long as the one opposite, of which half the rays are, in the same order.
+    """
     away = np.arange(0, furthest + 2 * step, step)
     index = np.zeros((*rays.shape[:2], len(away)), dtype=np.intp)
+    shown = np.ones(index.shape, dtype=bool)
     for axis, (n, size) in enumerate(zip(mask.shape, spacing, strict=True)):
-        at = (points[:, None, axis, None] + rays[..., axis, None] * away) / size
+        at = np.rint((points[:, None, axis, None] + rays[..., axis, None] * away) / size).astype(np.intp)
+        shown &= (at >= 0) & (at < n)
         index *= n
-        index += np.clip(np.rint(at).astype(np.intp), 0, n - 1)
-    inside = mask.ravel()[index]
+        index += np.clip(at, 0, n - 1)
+    inside = mask.ravel()[index] & shown
     first = inside.argmin(axis=2)
     out = np.where(inside.all(axis=2), math.inf, (first - 0.5) * step)
+    left = ~np.take_along_axis(shown, first[..., None], axis=2)[..., 0] & np.isfinite(out)
+    half = rays.shape[1] // 2
+    opposite, other = np.roll(out, half, axis=1), np.roll(left, half, axis=1)
+    out = np.where(left & ~other, np.maximum(out, opposite), out)
     out[~inside[..., 0]] = math.nan
     return out
