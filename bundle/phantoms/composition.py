@@ -237,7 +237,7 @@ def _populate(
     spacing, extent = canvas.spacing, canvas.extent
 
     def places(density: float) -> np.ndarray:
-        return rng.uniform(0, 1, (min(rng.poisson(density * canvas.nanolitres), 1500), 3)) * extent
+        return rng.uniform(0, 1, (rng.poisson(density * canvas.nanolitres), 3)) * extent
 
     def shapes(count: int) -> tuple[np.ndarray, np.ndarray]:
         radii = specimen["cell_radius"] * rng.uniform(0.7, 1.3, (count, 1)) * rng.uniform(0.75, 1.25, (count, 3))
