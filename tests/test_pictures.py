@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from bundle.errors import InputError
-from bundle.pictures import error_overlay, mask_overlay, write_png
+from bundle.pictures import error_overlay, for_people, mask_overlay, write_png
 
 WHITE, RED, BLUE, BLACK = (255, 255, 255), (255, 0, 0), (0, 0, 255), (0, 0, 0)
 
@@ -109,3 +109,22 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="a.png"):
         write_png(tmp_path / "file" / "a.png", np.zeros((2, 2, 3), np.uint8))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_small_picture_is_enlarged_by_whole_pixels_and_a_large_one_is_not():
+    small = np.random.default_rng(0).integers(0, 256, (40, 57, 3), np.uint8)
+    shown = for_people(small)
+    np.testing.assert_array_equal(shown, small.repeat(9, 0).repeat(9, 1))
+    large = np.zeros((600, 700, 3), np.uint8)
+    assert for_people(large) is large or (for_people(large) == large).all()
+
+
+@pytest.mark.parametrize(("width", "pixel"), [(57, 0.8), (700, 0.33), (512, 12.5), (2000, 0.05)])
+def test_the_scale_bar_is_as_long_as_it_says(width, pixel):
+    picture = for_people(np.zeros((width, width, 3), np.uint8), pixel)
+    zoom = picture.shape[1] / width
+    lengths = [step * 10.0**power for power in range(-3, 5) for step in (1, 2, 5)]
+    expected = max(length for length in lengths if length <= width * pixel / 4)
+    rows = (picture[..., 0] == 255).sum(axis=1)
+    assert abs(rows.max() - expected * zoom / pixel) <= 2
+    assert not picture[: picture.shape[0] // 2].any()

@@ -153,7 +153,7 @@ def test_mask_probability_and_overlay_have_the_image_s_rows_and_columns(segment,
     assert (probability.dtype, probability.shape) == (np.float32, (40, 57))
     assert 0 <= probability.min() < probability.max() <= 1
     overlay = PIL.Image.open(tmp_path / "out" / "a_overlay.png")
-    assert (overlay.mode, overlay.size) == ("RGB", (57, 40))
+    assert (overlay.mode, overlay.size) == ("RGB", (9 * 57, 9 * 40))  # enlarged
     equalized = AdaptiveHistogramEqualization()(image.T[None])  # rows and columns exchanged, as MONAI's readers do
     with torch.no_grad():
         expected = network(torch.as_tensor(equalized)[None])[0, 0].numpy().T
@@ -222,7 +222,7 @@ def test_mode_stack_segments_every_slice_as_an_image_of_its_own(segment, network
         with torch.no_grad():
             expected = network(torch.as_tensor(LinearContrast()(plane.T[None]))[None])[0, 0].numpy().T
         np.testing.assert_allclose(probability.plane(index), expected, atol=1e-4)
-    assert PIL.Image.open(tmp_path / "out" / "a_overlay.png").size == (57, 40)
+    assert PIL.Image.open(tmp_path / "out" / "a_overlay.png").size == (9 * 57, 9 * 40)
 
 
 def test_8_and_12_and_16_bits_of_one_image_give_one_mask(segment, tmp_path):

@@ -19,7 +19,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..home import INFERENCE, ROOT
 from ..io import open_image
-from ..pictures import error_overlay, mask_overlay, write_panel
+from ..pictures import error_overlay, for_people, mask_overlay, write_panel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def _draw(output: Path) -> None:
     pictures = {
         "one slice of the stack": stack.plane(len(stack) // 2),
         "fused": fused,
-        "segmented": mask_overlay(fused, mask),
+        "segmented": for_people(mask_overlay(fused, mask), stack.spacing and stack.spacing[-1]),
         "right white, wrong red, missed blue": error_overlay(mask, truth),
     }
     write_panel(output / "demo.png", pictures)

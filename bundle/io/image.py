@@ -419,7 +419,7 @@ def _one_sample(plane: np.ndarray, sample: int | None, recording: Recording) -> 
     if sample is not None:
         return plane[..., sample]
     path, names = recording.path, recording.sample_names
-    shown = [plane[..., i] for i, name in enumerate(names) if name not in _NO_COLOURS]
+    shown = [plane[..., i] for i, name in enumerate(names) if name not in _NO_COLOURS] or [plane[..., 0]]
     alpha = plane[..., names.index("alpha")] if "alpha" in names else np.zeros(1)
     if "stored" in names and (plane[..., names.index("stored")] != shown[0]).any():
         raise InputError(

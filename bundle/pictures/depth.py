@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from skimage.color import lab2rgb, rgb2lab
 
 from ..transforms import stretch
+from .overlays import round_length
 
 __all__ = ["brightest_vessel", "depth_colours", "depth_picture", "framed", "hue"]
 
@@ -178,9 +179,7 @@ def framed(
 
 def _scale_bar(figure: Figure, width: int, high: int, side: int, margin: int, micrometers: float, columns: int) -> None:
     """A white line of a round number of µm, at most a quarter of the picture long."""
-    most = columns * micrometers / 4
-    power = 10 ** np.floor(np.log10(most))
-    length = max(step for step in (1, 2, 5) if step * power <= most) * power
+    length = round_length(columns * micrometers / 4)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, width + side)
     axes.set_ylim(0, high)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
@@ -18,6 +20,7 @@ _ERRORS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 255)], dtype
 # stands out from every grey, and from red and blue for the colour-blind
 _OUTLINE = np.array((255, 0, 255), dtype=np.uint8)
 _CONTRAST = LinearContrast(0.5, 99.5)
+_SIDE, _LEAST = 512, 64  # pixels: of a picture that needs no enlarging, and of one that has room for a scale bar
 
 
 def error_overlay(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -68,6 +71,49 @@ def mask_overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     picture = np.repeat(grey[..., np.newaxis], 3, axis=-1)
     picture[find_boundaries(mask, mode="outer")] = _OUTLINE
     return picture
+
+
+def for_people(picture: np.ndarray, pixel: float | None = None) -> np.ndarray:
+    """Enlarge a small picture, so that its outlines can be seen, and draw a scale bar where the scale is known.
+
+    Args:
+        picture: uint8 ``[Y, X, 3]``.
+        pixel: micrometres of a pixel, or None.
+
+    Returns:
+        uint8 ``[n Y, n X, 3]`` with a whole number n, 1 unless the longer side is below 512 pixels.
+    """
+    zoom = -(-_SIDE // max(picture.shape[:2]))
+    picture = picture.repeat(zoom, 0).repeat(zoom, 1)
+    height, width = picture.shape[:2]
+    length = None if pixel is None else round_length(width * pixel / zoom / 4)
+    if length is None or height < _LEAST:
+        return picture
+    drawn = PIL.Image.fromarray(picture)
+    canvas = PIL.ImageDraw.Draw(drawn)
+    unit = max(1, round(max(height, width) / _SIDE))
+    right, bottom = width - 12 * unit, height - 12 * unit
+    left = right - round(length * zoom / pixel)
+    canvas.rectangle((left - unit, bottom - 5 * unit, right + unit, bottom + unit), fill="black")
+    canvas.rectangle((left, bottom - 4 * unit, right, bottom), fill="white")
+    canvas.text(
+        ((left + right) / 2, bottom - 8 * unit),
+        f"{length:g} µm",
+        fill="white",
+        font=PIL.ImageFont.load_default(14 * unit),
+        anchor="ms",
+        stroke_width=unit,
+        stroke_fill="black",
+    )
+    return np.asarray(drawn)
+
+
+def round_length(most: float) -> float | None:
+    """The longest of 1, 2 and 5 times a power of ten that is no longer than ``most``; None of nothing."""
+    if not most > 0:
+        return None
+    power = 10 ** np.floor(np.log10(most))
+    return float(max(step for step in (1, 2, 5) if step * power <= most * (1 + 1e-9)) * power)
 
 
 def write_png(path: str | Path, rgb: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from monai.utils.enums import CommonKeys as Keys
 from ..data import FAILURE
 from ..errors import InputError, input_error
 from ..io import KINDS, OUTPUT_SUFFIXES, output_path, remove_found, write_image
-from ..pictures import mask_overlay, write_png
+from ..pictures import for_people, mask_overlay, write_png
 from .disagreement import disagreement_on_mask, least_agreed
 from .remarks import remark_on_mask, vessel_share
 
@@ -123,7 +123,9 @@ class SegmentationWriter:
             if "image_depth" in inputs:
                 self._image(source, "fused", _as_stored(original, mask.meta["original_dtype"]), mask)
                 self._image(source, "depth", _in_file_order(inputs["image_depth"]), mask)
-            write_png(self._path(source, "overlay"), mask_overlay(original, found))
+            spacing = _spacing(mask)
+            picture = for_people(mask_overlay(original, found), spacing and spacing[-1])
+            write_png(self._path(source, "overlay"), picture)
             self._image(source, "mask", found, mask)
             remark_on_mask(source, found)
             grey = original if original.ndim == 2 else original.max(axis=0)

@@ -12,7 +12,15 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from ..io import write_image
-from ..pictures import brightest_vessel, depth_picture, mask_overlay, rendering_picture, write_png, write_surface
+from ..pictures import (
+    brightest_vessel,
+    depth_picture,
+    for_people,
+    mask_overlay,
+    rendering_picture,
+    write_png,
+    write_surface,
+)
 from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
 from ..volumes import StoredVolume, reconcile
@@ -73,7 +81,8 @@ class ReconcilingSegmenter(StackSegmenter):
         kept = StoredVolume(stack.work / "reconciled", stack.shape, bool, stack.shape[1])
         for z, plane in enumerate(planes):
             kept.write(z, 0, plane)
-        write_png(writer.path(stack, "overlay"), mask_overlay(fused, flat))
+        picture = for_people(mask_overlay(fused, flat), plane_spacing and plane_spacing[-1])
+        write_png(writer.path(stack, "overlay"), picture)
         grey, level = brightest_vessel(image.planes(), kept.planes())
         write_png(writer.path(stack, "colour"), depth_picture(grey, level, stack.shape[0], spacing))
         write_png(writer.path(stack, "rendering"), rendering_picture(kept.planes(), stack.shape, spacing))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...io import Layout, atomic, atomic_folder, output_path, remove_found, write_image_planes
-from ...pictures import mask_overlay, write_png
+from ...pictures import for_people, mask_overlay, write_png
 from ..remarks import remark_on_mask, vessel_share
 from .projections import middle_projection, picture_projection
 from .reading import GreyBlocks
@@ -57,7 +57,9 @@ class StackWriter:
             ]
             grey = picture_projection(GreyBlocks(stack.image).native, stack.shape).astype(np.float32)
             found = picture_projection(stack.mask.rows, stack.shape)
-            write_png(self.path(stack, "overlay"), mask_overlay(grey, found))
+            spacing = stack.image.spacing
+            pixel = spacing and spacing[-1] * stack.shape[-1] / grey.shape[-1]  # of a wide page a pixel is several
+            write_png(self.path(stack, "overlay"), for_people(mask_overlay(grey, found), pixel))
             for future in written:
                 future.result()
         share = self.mask(stack, stack.mask.planes(), grey)
