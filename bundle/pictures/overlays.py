@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
@@ -20,6 +21,8 @@ _ERRORS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 255)], dtype
 # stands out from every grey, and from red and blue for the colour-blind
 _OUTLINE = np.array((255, 0, 255), dtype=np.uint8)
 _CONTRAST = LinearContrast(0.5, 99.5)
+# which has the sign of micrometres, and comes with matplotlib on every system
+_FONT = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 _SIDE, _LEAST = 512, 64  # pixels: of a picture that needs no enlarging, and of one that has room for a scale bar
 
 
@@ -100,7 +103,7 @@ def for_people(picture: np.ndarray, pixel: float | None = None) -> np.ndarray:
         ((left + right) / 2, bottom - 8 * unit),
         f"{length:g} µm",
         fill="white",
-        font=PIL.ImageFont.load_default(14 * unit),
+        font=PIL.ImageFont.truetype(_FONT, 14 * unit),
         anchor="ms",
         stroke_width=unit,
         stroke_fill="black",
