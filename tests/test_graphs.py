@@ -228,6 +228,17 @@ def test_a_lattice_has_as_many_branch_points_segments_and_loops_as_it_was_drawn_
     graph = vessel_graph(shapes.lattice(nodes, 30, width, axes))
     assert Counter(graph.node_kinds) == {"branch": branches}
     assert (len(graph.edges), graph.cycle_rank, graph.pieces) == (segments, loops, 1)
+    assert graph.lengths.sum() == pytest.approx(30 * (24 if axes == 2 else 54), rel=0.01)
+
+
+@pytest.mark.parametrize("radius", [2, 5])
+def test_a_side_branch_is_as_long_as_its_axis_is_up_to_the_axis_that_it_leaves(radius):
+    shape, middle = (2 * radius + 9, 80, 120), radius + 4.0
+    trunk = shapes.tube(shape, (middle, 20.3, -9), (middle, 20.3, 129), radius)
+    graph = vessel_graph(trunk | shapes.tube(shape, (middle, 20.3, 60.2), (middle, 70.6, 60.2), radius))
+    assert Counter(graph.node_kinds) == {"branch": 1, "border": 2, "end": 1}
+    assert graph.lengths.sum() == pytest.approx(120 + 50.3, rel=0.01)
+    np.testing.assert_allclose(graph.nodes[graph.degrees == 3][0], (middle, 20.3, 60.2), atol=1)
 
 
 class Rows:

@@ -14,6 +14,7 @@ from .distances import depth
 from .ends import extended
 from .fields import BRICK_VOXELS, Field
 from .graph import VascularGraph
+from .junctions import met
 from .pinholes import fill_pinholes
 from .pruning import Line, Net, Node
 from .sections import Course, centred, radii, shares
@@ -135,6 +136,7 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
     depths = np.array([node.depth for node in net.nodes.values()], float)
     degrees = np.bincount(edges.ravel(), minlength=len(nodes))
     reach = np.where(degrees >= 3, depths, 0.0)
+    bends = np.where(reach > 0, 1.25 * reach + spacing.min(), 0.0)  # so far a junction bends a skeleton
     courses = []
     for line, (a, b) in zip(net.lines.values(), edges, strict=True):
         points, deep = net.points_of(line)
@@ -151,10 +153,10 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
         sums = np.zeros_like(nodes)
         for line, pair in zip(lines, edges, strict=True):
             np.add.at(sums, pair, line[[0, -1]])
-        met = degrees > 0
-        nodes[met] = sums[met] / degrees[met, None]
-        for course, line, (a, b) in zip(courses, lines, edges, strict=True):
-            points = np.concatenate([nodes[[a]], line[1:-1], nodes[[b]]])
+        joined = degrees > 0
+        nodes[joined] = sums[joined] / degrees[joined, None]
+        nodes[:], lines = met(lines, edges, nodes, bends, 3 * spacing.min())
+        for course, points, (a, b) in zip(courses, lines, edges, strict=True):
             for node, turn in ((a, -1), (b, 1)):
                 if degrees[node] == 1:
                     nodes[node], border[node] = extended(points[::turn], depths[node], field, spacing)
