@@ -23,7 +23,7 @@ def stacks(tmp_path_factory):
     """Four small stacks, one without a pixel size, and the animals they are of."""
     folder = tmp_path_factory.mktemp("raw")
     for number, name in enumerate(NAMES):
-        phantom = make_phantom((6, 80, 72), index=number, density="dense")
+        phantom = make_phantom((5, 72, 64), index=number, density="dense")
         write_ome_tiff(folder / f"{name}.ome.tif", phantom.stack, "ZYX", phantom.spacing)
     (folder / "groups.csv").write_text(
         "\ufeffimage;animal;group\n" + "".join(f"{n}.ome.tif;m{n};{g}\n" for n, g in zip(NAMES, "xxyy", strict=True)),
