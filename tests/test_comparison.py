@@ -311,11 +311,25 @@ def test_command_writes_tables_and_plots_and_says_the_smallest_p(files, tmp_path
     assert "<svg" in (plots / "length_density.svg").read_text(encoding="utf-8")
     picture = np.asarray(PIL.Image.open(plots / "length_density.png").convert("RGB"))
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
-    before = (tmp_path / "out" / "comparison.csv").read_bytes()
-    assert main(files(ANIMALS)) == 1
-    assert "exists and is kept; --overwrite replaces it" in capsys.readouterr().err
-    assert main([*files(ANIMALS), "--overwrite"]) == 0
-    assert (tmp_path / "out" / "comparison.csv").read_bytes() == before
+
+
+def test_a_comparison_is_made_again_of_the_same_and_not_taken_for_another(files, tmp_path, capsys):
+    words = files(ANIMALS, change=lambda rows: [row.update(loops="3") for row in rows])
+    assert main([*words, "--quantities", "length_density,loops"]) == 0
+    out = tmp_path / "out"
+    before = (out / "comparison.csv").read_bytes()
+    assert main([*words, "--quantities", "length_density,loops"]) == 0
+    assert (out / "comparison.csv").read_bytes() == before
+    capsys.readouterr()
+    assert main(words) == 1
+    assert "with quantities length_density,loops instead of none; say --overwrite" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert sorted(path.name for path in (out / "plots").iterdir()) == [
+        "length_density.csv",
+        "length_density.png",
+        "length_density.svg",
+        "provenance.json",
+    ]
 
 
 def test_command_says_what_is_missing_and_goes_on(files, tmp_path, capsys):
@@ -347,7 +361,9 @@ def test_images_without_a_value_are_left_out_of_that_quantity_alone(files, tmp_p
     said = capsys.readouterr().err
     assert "length density: a-0: no value, left out" in said
     assert "vessel fraction: no animal of treated has a value" in said
-    assert [row["quantity"] for row in read_table(tmp_path / "out" / "comparison.csv")] == ["length_density"]
+    found = read_table(tmp_path / "out" / "comparison.csv")
+    assert [(row["quantity"], row["group_1"]) for row in found] == [("length_density", "control"), ("fraction", "")]
+    assert found[1]["remarks"].endswith("no animal of treated has a value")
     assert read_table(tmp_path / "out" / "animals.csv")[0]["length_density"] == "12"
 
 

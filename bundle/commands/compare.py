@@ -13,6 +13,7 @@ OUT gets:
                    for, the smallest p that so many animals can reach, and how much of the spread between animals is
                    measurement
   plots/           for each quantity a superplot, as PNG and SVG, and the data behind it as CSV
+  provenance.json  of which tables and with which words all that was made
 
 Examples:
   python -m bundle compare measured/images.csv --groups groups.csv --output compared
@@ -44,10 +45,11 @@ from ..comparison import (
     write_rows,
 )
 from ..errors import InputError
-from ..io import atomic
+from ..io import Provenance, atomic, refuse_others, write_record
 
 TABLES = ("animals.csv", "comparison.csv")
-PLOTS = "plots"
+PLOTS, SUFFIXES = "plots", (".png", ".svg", ".csv")
+RECORD = "provenance.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,13 +82,20 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0; what could not be compared is said.
     """
-    _refuse_existing(arguments.output, arguments.overwrite)
+    record = recorded(arguments.table, arguments)
+    refuse_others({arguments.output / name: record for name in TABLES}, arguments.overwrite)
     placed = placed_images(arguments.table, arguments.groups)
     comparisons = compared(placed, arguments)
-    write_comparison(arguments.output, placed, comparisons, arguments.confidence)
+    write_comparison(arguments.output, placed, comparisons, arguments.confidence, record)
     say(placed, comparisons, arguments.confidence)
     print(f"{arguments.output / 'comparison.csv'}: {len(comparisons)} quantities, {len(set(placed.animals))} animals")
     return 0
+
+
+def recorded(table: Path, arguments: argparse.Namespace) -> Provenance:
+    """What a comparison is made of."""
+    options = {name: getattr(arguments, name) for name in ("quantities", "confidence", "reference", "mixed")}
+    return Provenance.of("compare", [table, arguments.groups], options)
 
 
 def placed_images(table: Path, groups: Path) -> Placed:
@@ -110,26 +119,38 @@ def compared(placed: Placed, arguments: argparse.Namespace) -> list[Comparison]:
         quantities = there
     else:
         quantities = list(dict.fromkeys(name.strip() for name in arguments.quantities.split(",") if name.strip()))
+    for name in quantities:
+        if set(name) & set('/\\:*?"<>|'):  # plots are named after them
+            raise InputError(None, f"the column {name!r} cannot be the name of a file", "rename it")
     if not quantities:
         raise InputError(None, "no quantity to compare", f"name some by --quantities, of {', '.join(there) or 'none'}")
     return compare(placed, quantities, arguments.confidence, arguments.reference, arguments.mixed)
 
 
-def write_comparison(output: Path, placed: Placed, comparisons: list[Comparison], confidence: float) -> None:
-    """Write the tables and plots."""
+def write_comparison(
+    output: Path, placed: Placed, comparisons: list[Comparison], confidence: float, record: Provenance
+) -> None:
+    """Write the tables and plots, and what made them; plots of quantities that were asked for before are removed."""
+    plots = output / PLOTS
+    for quantity in quantities_of(placed.rows):
+        for suffix in SUFFIXES:
+            old = plots / f"{quantity}{suffix}"
+            if old.parent == plots:
+                old.unlink(missing_ok=True)
+    drawn = [comparison for comparison in comparisons if comparison.animals]
+    files = [plots / f"{comparison.quantity}{suffix}" for comparison in drawn for suffix in SUFFIXES]
+    write_record(output / RECORD, {output / name: record for name in TABLES})
+    write_record(plots / RECORD, dict.fromkeys(files, record))
     write_rows(output / "animals.csv", animal_rows(placed, comparisons))
-    for comparison in comparisons:
-        if not comparison.animals:
-            continue
+    for comparison in drawn:
         figure = draw_superplot(comparison, placed.order, confidence)
-        with atomic(output / PLOTS / f"{comparison.quantity}.png") as partial:
+        with atomic(plots / f"{comparison.quantity}.png") as partial:
             figure.savefig(partial, format="png", dpi=200, metadata={"Software": None})
-        with atomic(output / PLOTS / f"{comparison.quantity}.svg") as partial:
+        with atomic(plots / f"{comparison.quantity}.svg") as partial:
             partial.write_text(svg_text(figure, comparison.quantity), encoding="utf-8")
-        write_rows(output / PLOTS / f"{comparison.quantity}.csv", plot_rows(comparison))
-    rows = comparison_rows(comparisons, confidence)
-    if rows:  # last: where it stands, everything stands
-        write_rows(output / "comparison.csv", rows)
+        write_rows(plots / f"{comparison.quantity}.csv", plot_rows(comparison))
+    write_rows(output / "comparison.csv", comparison_rows(comparisons, confidence))
+    record.confirm()
 
 
 def say(placed: Placed, comparisons: list[Comparison], confidence: float) -> None:
@@ -149,13 +170,6 @@ def say(placed: Placed, comparisons: list[Comparison], confidence: float) -> Non
                 f"{title(comparison.quantity)}: {one.second} − {one.first} = {value:+.4g}{unit}{interval}, "
                 f"p = {one.test.p:.3g}, after Holm {one.p_holm:.3g}, smallest possible {one.test.smallest:.2g}"
             )
-
-
-def _refuse_existing(output: Path, overwrite: bool) -> None:
-    for name in TABLES:
-        if (output / name).exists() and not overwrite:
-            # an old table does not tell which images it speaks of
-            raise InputError(output / name, "exists and is kept", "--overwrite replaces it")
 
 
 def _confidence(text: str) -> float:

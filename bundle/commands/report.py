@@ -38,7 +38,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__
-from ..comparison import place, quantities_of, read_groups, read_table, smallest_p
+from ..comparison import csv_text, place, quantities_of, read_groups, read_table, smallest_p
 from ..errors import InputError
 from ..graphs import VascularGraph
 from ..io import OUTPUT_SUFFIXES, atomic, image_name, open_image, output_path
@@ -61,8 +61,7 @@ if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
 SEGMENTED, MEASURED, COMPARED, DATA = "segmented", "measured", "compared", "data"
-PAGE, SETTINGS = "report.html", "settings.json"
-_OFFERED = ("images.csv", "definitions.csv")
+PAGE, SETTINGS, DEFINITIONS = "report.html", "settings.json", "definitions.csv"
 _NOT_SETTINGS = ("command", "run", "inputs", "output", "overwrite")
 _HASH = "SHA-256 of the weights"
 # what may change between two runs into one folder: the comparison and the page are made anew each time
@@ -102,13 +101,15 @@ def run(arguments: argparse.Namespace) -> int:
     words = _with(arguments, output=arguments.output / MEASURED)
     failed += measure.measure_segmented(list(masks), words, arguments.output / SEGMENTED)
     rows = {row["image"]: row for row in read_table(arguments.output / MEASURED / "images.csv")}
-    entries = []
+    entries: list[ImageEntry] = []
     for path in tqdm(masks, desc="report", unit="image", leave=False, disable=None):
         if image_name(path) in rows:
             entries.append(_entry(path, rows[image_name(path)], arguments))
-    grouping = _compare(list(rows.values()), arguments)
+    shown = [rows[entry.name] for entry in entries]  # the table holds what was measured of other inputs as well
+    grouping = _compare(shown, arguments)
     methods = _methods(entries, grouping, parser, settings, arguments)
-    tables = {name: (arguments.output / MEASURED / name).read_text(encoding="utf-8-sig") for name in _OFFERED}
+    definitions = (arguments.output / MEASURED / DEFINITIONS).read_text(encoding="utf-8-sig")
+    tables = {"images.csv": csv_text(shown), DEFINITIONS: definitions}
     made = f"Made on {date.today().isoformat()} by Vessel Cascades {__version__}."
     content = report_content(entries, methods, made, problems, grouping, tables)
     _write(arguments.output, content)
@@ -225,7 +226,8 @@ def _compare(rows: list[dict[str, str]], arguments: argparse.Namespace) -> Group
         return None
     placed = place(rows, read_groups(arguments.groups), arguments.groups)
     comparisons = compare.compared(placed, arguments)
-    compare.write_comparison(arguments.output / COMPARED, placed, comparisons, arguments.confidence)
+    record = compare.recorded(arguments.output / MEASURED / "images.csv", arguments)
+    compare.write_comparison(arguments.output / COMPARED, placed, comparisons, arguments.confidence, record)
     compare.say(placed, comparisons, arguments.confidence)
     return Grouping(placed, comparisons, arguments.confidence)
 

@@ -37,11 +37,23 @@ def animal_rows(placed: Placed, comparisons: Sequence[Comparison]) -> list[Row]:
 
 
 def comparison_rows(comparisons: Sequence[Comparison], confidence: float) -> list[Row]:
-    """A row per quantity and pair of groups."""
-    return [
+    """A row per quantity and pair of groups; one without groups for a quantity that could not be compared.
+
+    Raises:
+        ValueError: there is no quantity.
+    """
+    if not comparisons:
+        raise ValueError("no quantity was compared")
+    found = [
         {"quantity": comparison.quantity, "unit": comparison.unit, **_row(one, confidence, comparison.remarks)}
         for comparison in comparisons
         for one in comparison.differences
+    ]
+    columns = dict.fromkeys(found[0] if found else ("quantity", "unit", "remarks"), "")
+    return found + [
+        {**columns, "quantity": comparison.quantity, "unit": comparison.unit, "remarks": "; ".join(comparison.remarks)}
+        for comparison in comparisons
+        if not comparison.differences
     ]
 
 

@@ -282,10 +282,10 @@ def _gathered(lines: Sequence[str]) -> list[str]:
 
 def _comparison(grouping: Grouping) -> tuple[dict[str, Any], dict[str, str]]:
     comparisons, placed, confidence = grouping.comparisons, grouping.placed, grouping.confidence
-    offered = {"animals.csv": csv_text(animal_rows(placed, comparisons))}
-    rows = comparison_rows(comparisons, confidence)
-    if rows:
-        offered["comparison.csv"] = csv_text(rows)
+    offered = {
+        "animals.csv": csv_text(animal_rows(placed, comparisons)),
+        "comparison.csv": csv_text(comparison_rows(comparisons, confidence)),
+    }
     plots, differences, remarks = [], [], list(placed.remarks)
     for comparison in comparisons:
         name = title(comparison.quantity)
