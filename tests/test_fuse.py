@@ -40,7 +40,7 @@ def names(folder: Path) -> list[str]:
 def test_the_files_hold_what_fusion_gives_with_type_rows_columns_and_spacing(tmp_path: Path, method: str, dtype: type):
     write_ome_tiff(tmp_path / "a.ome.tif", stack(dtype), "ZYX", SPACING)
     assert run(tmp_path / "a.ome.tif", "--output", tmp_path / "out", "--method", method) == 0
-    assert names(tmp_path / "out") == ["a_depth.tif", "a_fused.tif"]
+    assert names(tmp_path / "out") == ["a_depth.tif", "a_fused.tif", "a_provenance.json"]
     for name, expected in zip(("fused", "depth"), fuse(lambda: stack(dtype), method), strict=True):
         image = open_image(tmp_path / "out" / f"a_{name}.tif")
         assert (image.axes, image.spacing, image.dtype) == ("YX", SPACING[1:], expected.dtype)
@@ -53,7 +53,7 @@ def test_every_format_holds_the_same(tmp_path: Path, format: str, suffix: str):
         pytest.importorskip("zarr", reason="the extra of OME-Zarr is not installed")
     write_ome_tiff(tmp_path / "a.ome.tif", stack(), "ZYX", SPACING)
     assert run(tmp_path / "a.ome.tif", "--output", tmp_path / "out", "--format", format) == 0
-    assert names(tmp_path / "out") == [f"a_depth{suffix}", f"a_fused{suffix}"]
+    assert names(tmp_path / "out") == [f"a_depth{suffix}", f"a_fused{suffix}", "a_provenance.json"]
     for name, expected in zip(("fused", "depth"), fuse(lambda: stack()), strict=True):
         image = open_image(tmp_path / "out" / f"a_{name}{suffix}")
         assert image.spacing == pytest.approx(SPACING[1:]) and image.dtype == expected.dtype
@@ -195,7 +195,7 @@ def test_bad_inputs_get_a_line_each_and_the_others_go_on(folder: Path, capsys: p
         assert len(lines) == 1, output.err
     assert "is a single image, there is nothing to fuse" in output.err
     assert "1 fused, 0 kept, 6 failed" in output.out
-    assert names(folder / "out") == ["a_depth.tif", "a_fused.tif"]
+    assert names(folder / "out") == ["a_depth.tif", "a_fused.tif", "a_provenance.json"]
 
 
 def test_a_stack_of_one_slice_is_fused_to_that_slice(tmp_path: Path):
@@ -215,7 +215,9 @@ def test_a_folder_is_fused_whole_and_nothing_is_written_beside_the_output(tmp_pa
         write_ome_tiff(tmp_path / "in" / f"{name}.tif", stack(), "ZYX", SPACING)
     assert run(tmp_path / "in", "--output", tmp_path / "out") == 0
     assert names(tmp_path / "in") == ["356.tif", "a.tif", "b #6.tif"]
-    assert names(tmp_path / "out") == [f"{n}_{k}.tif" for n in ("356", "a", "b #6") for k in ("depth", "fused")]
+    assert names(tmp_path / "out") == [
+        f"{n}_{k}" for n in ("356", "a", "b #6") for k in ("depth.tif", "fused.tif", "provenance.json")
+    ]
 
 
 def test_an_output_folder_that_cannot_be_made_is_said(folder: Path, capsys: pytest.CaptureFixture):

@@ -104,7 +104,7 @@ def names(folder):
 
 
 def outputs(*stems, stack=False):
-    kinds = ["disagreement.tif", "mask.tif", "overlay.png", "probability.tif"] + (
+    kinds = ["disagreement.tif", "mask.tif", "overlay.png", "probability.tif", "provenance.json"] + (
         ["depth.tif", "fused.tif"] if stack else []
     )
     return sorted(f"{stem}_{kind}" for stem in stems for kind in kinds)
@@ -326,7 +326,7 @@ def test_what_exists_is_kept_and_said_unless_overwrite(segment, tmp_path):
     status, out, _ = segment(a, b)
     assert status == 0
     assert [line for line in out if ": kept " in line] == [
-        f"{a}: kept {tmp_path / 'out' / 'a_mask.tif'} (--overwrite makes it again, with these options)"
+        f"{a}: kept {tmp_path / 'out' / 'a_mask.tif'} (--overwrite makes it again)"
     ]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert segment(a, "--overwrite")[0] == 0
@@ -375,12 +375,88 @@ def test_outputs_beside_their_input_are_no_inputs_of_the_next_run(segment, tmp_p
     assert names(folder) == sorted(["a.tif", *outputs("a")])
 
 
-def test_two_inputs_of_one_name_are_refused_before_anything_runs(segment, tmp_path):
-    inputs = [image_file(tmp_path / name) for name in ("c.tif", "1/a.tif", "2/a.ome.tif")]
-    status, out, err = segment(*inputs)
-    assert (status, out, len(err)) == (1, [], 1)
-    assert str(inputs[1]) in err[0] and str(inputs[2]) in err[0]
-    assert not (tmp_path / "out").exists()
+def test_two_inputs_of_one_name_are_told_apart_by_their_folders(segment, tmp_path):
+    inputs = [image_file(tmp_path / name, noise(seed=n)) for n, name in enumerate(("c.tif", "1/a.tif", "2/a.ome.tif"))]
+    assert segment(*inputs)[0] == 0
+    assert names(tmp_path / "out") == outputs("1-a", "2-a", "c")
+    assert (read(tmp_path / "out" / "1-a_mask.tif") != read(tmp_path / "out" / "2-a_mask.tif")).any()
+
+
+def test_another_input_or_option_or_the_user_s_own_file_is_never_taken_for_this_one_s(segment, tmp_path):
+    """A loop over animals that all have a stack.tif must not end with the first one's mask for all."""
+    first, second = (image_file(tmp_path / f"mouse{n}" / "stack.tif", noise(seed=n)) for n in (1, 2))
+    out = tmp_path / "out"
+    assert segment(first)[0] == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    other = image_file(tmp_path / "other.tif")
+    status, lines, err = segment(second, other)
+    assert status == 1 and lines[-1] == "1 segmented, 1 failed"  # the others go on
+    assert len([line for line in err if "stack_" in line]) == 1
+    assert str(first) in err[0] and "--overwrite" in err[0] and "--output" in err[0]
+    for words in (["--scale", "2"], ["--spacing", "1", "1", "1"], ["--mode", "stack"]):
+        status, lines, err = segment(first, *words)
+        assert status == 1 and words[0].lstrip("-") in err[0] and "instead of" in err[0]
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert segment(first)[0] == 0  # kept
+    assert segment(second, "--overwrite")[0] == 0
+    assert (out / "stack_mask.tif").read_bytes() != before["stack_mask.tif"]
+    (tmp_path / "own").mkdir()
+    own = image_file(tmp_path / "own" / "other_probability.tif")
+    content = own.read_bytes()
+    status, lines, err = segment(other, output=tmp_path / "own")
+    assert status == 1 and "nothing tells what made it" in err[0]
+    assert names(tmp_path / "own") == ["other_probability.tif"] and own.read_bytes() == content
+
+
+def test_outputs_of_an_earlier_run_in_a_folder_are_no_images_and_that_is_said(segment, tmp_path):
+    folder = tmp_path / "folder"
+    image_file(folder / "a.tif", noise((3, 40, 56)))
+    assert segment(folder, output=folder)[0] == 0
+    (folder / "a_provenance.json").unlink()  # images tell by themselves; pictures by their record
+    (folder / "a_overlay.png").unlink()
+    status, lines, err = segment(folder, output=tmp_path / "elsewhere")
+    assert status == 0 and lines[-1] == "1 segmented, 0 failed"
+    assert names(tmp_path / "elsewhere") == outputs("a", stack=True)
+    assert any("5 outputs of earlier runs are left out" in line for line in err)
+    assert segment(tmp_path / "elsewhere", output=tmp_path / "none")[0] == 1
+    # fused images that stand alone are images
+    main(["fuse", str(folder / "a.tif"), "--output", str(tmp_path / "fused")])
+    assert segment(tmp_path / "fused", output=tmp_path / "of fused")[0] == 0
+    assert names(tmp_path / "of fused") == outputs("a_fused")
+
+
+def test_an_input_that_changes_while_it_is_read_gets_no_mask(segment, tmp_path, monkeypatch):
+    for mode in ("fused", "stack"):
+        path = image_file(tmp_path / f"{mode}.tif", noise((3, 40, 56)))
+        compute = WholeOrWindowsInferer.rows
+
+        def meanwhile(self, *words, compute=compute, path=path):
+            with path.open("ab") as file:
+                file.write(b"more")
+            return compute(self, *words)
+
+        monkeypatch.setattr(WholeOrWindowsInferer, "rows", meanwhile)
+        status, _, err = segment(path, "--mode", mode)
+        monkeypatch.setattr(WholeOrWindowsInferer, "rows", compute)
+        assert status == 1 and sum("changed while it was being read" in line for line in err) == 1
+        assert not (tmp_path / "out" / f"{mode}_mask.tif").exists()
+
+
+def test_all_channels_and_all_times_are_segmented_under_names_of_their_own(segment, tmp_path):
+    movie = noise((2, 1, 2, 40, 56))  # T Z C Y X
+    tifffile.imwrite(tmp_path / "m.tif", movie, imagej=True, metadata={"axes": "TZCYX"})
+    assert segment(tmp_path / "m.tif", "--channel", "all", "--time", "all")[0] == 0
+    stems = [f"m_channel-{c}_time-{t}" for c in (0, 1) for t in (0, 1)]
+    assert names(tmp_path / "out") == outputs(*stems)
+    for c in (0, 1):
+        for t in (0, 1):
+            assert (
+                segment(tmp_path / "m.tif", "--channel", str(c), "--time", str(t), output=tmp_path / f"{c}{t}")[0] == 0
+            )
+            one, of_all = tmp_path / f"{c}{t}" / "m_mask.tif", tmp_path / "out" / f"m_channel-{c}_time-{t}_mask.tif"
+            np.testing.assert_array_equal(read(of_all), read(one))
+    status, lines, _ = segment(tmp_path / "m.tif", "--channel", "all", "--time", "all")
+    assert status == 0 and sum(": kept " in line for line in lines) == 4
 
 
 def test_help_shows_how_it_is_used(segment):
@@ -614,7 +690,7 @@ def test_a_full_disk_gets_a_line_and_holds_only_whole_files(segment, tmp_path):
             "folder"
         ]
         assert "1 segmented, 1 failed" in out
-        assert names(disk) == outputs("small")
+        assert names(disk) == sorted([*outputs("small"), "large_provenance.json"])
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

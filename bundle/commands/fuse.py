@@ -28,15 +28,32 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
 from ..home import INFERENCE, WEIGHTS
-from ..io import DTYPES, OUTPUT_SUFFIXES, Image, image_name, open_image, write_image
+from ..io import (
+    DTYPES,
+    OUTPUT_SUFFIXES,
+    Image,
+    Provenance,
+    Source,
+    image_name,
+    open_image,
+    reading_record,
+    record_path,
+    refuse_others,
+    write_image,
+    write_record,
+)
 from ..transforms.focus import DEFAULT, METHODS, along, fuse
-from .words import add_reading_arguments, listed, reading_options
+from .words import add_reading_arguments, listed_sources, reading_options
+
+if TYPE_CHECKING:
+    from ..segmentation import SliceLikelihood
 
 NETWORK = "network"
 
@@ -69,25 +86,34 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             None, f"--weights are of the network, the method is {arguments.method}", "say --method network"
         )
-    paths, failed = listed(arguments.stacks)
-    method = _likelihood(arguments.weights) if arguments.method == NETWORK and paths else arguments.method
+    options = reading_options(arguments)
+    if arguments.depth and not arguments.depth.exists():
+        raise InputError(
+            arguments.depth, "no such depth map", "give NAME_depth of an earlier fuse, or a folder of them"
+        )
+    stacks, failed = listed_sources(arguments.stacks, options)
+    network = _likelihood(arguments.weights) if arguments.method == NETWORK and stacks else None
     fused = kept = 0
-    for path in paths:
-        outputs = _outputs(path, arguments)
-        present = [] if arguments.overwrite else [file for file in outputs if file.exists()]
-        if present:
-            there = " and ".join(map(str, present))
-            print(f"{path}: kept {there} (--overwrite makes them again, with these options)")
-        if len(present) == len(outputs):
-            kept += 1
-            continue
+    for stack in stacks:
+        outputs = _outputs(stack, arguments)
         try:
-            image = _open_stack(path, arguments)
-            results = [_along(image, arguments.depth)] if arguments.depth else fuse(_planes(image), method)
+            made = _provenance(stack, arguments, network)
+            refuse_others(dict.fromkeys(outputs, made), arguments.overwrite)
+            present = [] if arguments.overwrite else [file for file in outputs if file.exists()]
+            if present:
+                print(f"{stack}: kept {' and '.join(map(str, present))} (--overwrite makes them again)")
+            if len(present) == len(outputs):
+                kept += 1
+                continue
+            image = _open_stack(stack, {**options, **stack.choices})
+            results = [_along(image, stack, arguments.depth)] if arguments.depth else _fuse(image, arguments, network)
+            made.confirm()
+            write_record(record_path(arguments.output, stack), dict.fromkeys(outputs, made))
             for file, result in zip(outputs, results, strict=True):
                 if file not in present:
-                    write_image(file, result, "YX", image.spacing and image.spacing[1:], affine=image.affine)
-                    print(f"{path}: {len(image)} slices, wrote {file}")
+                    spacing = image.spacing and image.spacing[1:]
+                    write_image(file, result, "YX", spacing, affine=image.affine, record=made.record)
+                    print(f"{stack}: {len(image)} slices, wrote {file}")
             fused += 1
         except InputError as error:
             failed += 1
@@ -96,18 +122,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _outputs(path: Path, arguments: argparse.Namespace) -> list[Path]:
+def _outputs(stack: Source, arguments: argparse.Namespace) -> list[Path]:
     """The fused image and the depth map; along a depth map only the former, named so that no other channel's is hit."""
-    name, suffix = image_name(path), OUTPUT_SUFFIXES[arguments.format]
+    name, suffix = stack.name, OUTPUT_SUFFIXES[arguments.format]
     if not arguments.depth:
         return [arguments.output / f"{name}_{kind}{suffix}" for kind in ("fused", "depth")]
-    if arguments.channel is not None:
+    if arguments.channel is not None and "channel" not in stack.choices:
         name += "_channel-" + re.sub(r"[^\w.-]+", "-", arguments.channel)
     return [arguments.output / f"{name}_fused{suffix}"]
 
 
-def _open_stack(path: Path, arguments: argparse.Namespace) -> Image:
-    image = open_image(path, **reading_options(arguments))
+def _provenance(stack: Source, arguments: argparse.Namespace, network: SliceLikelihood | None) -> Provenance:
+    """What makes the outputs of a stack; ``segment`` says the same of its fusion."""
+    reading = reading_record(reading_options(arguments), stack.choices)
+    if arguments.depth:
+        return Provenance.of("fuse", [stack, _map_of(stack, arguments.depth)], reading)
+    weights = None if network is None else network.fingerprint
+    return Provenance.of("fuse", [stack], {**reading, "method": arguments.method}, weights)
+
+
+def _fuse(image: Image, arguments: argparse.Namespace, network: SliceLikelihood | None) -> tuple:
+    return fuse(_planes(image), arguments.method if network is None else network)
+
+
+def _open_stack(path: Source, options: dict) -> Image:
+    image = open_image(path.path, **options)
     if "Z" not in image.axes:
         raise InputError(path, "is a single image, there is nothing to fuse", "give a stack; --axes says where Z is")
     if image.dtype.name not in DTYPES:
@@ -115,9 +154,13 @@ def _open_stack(path: Path, arguments: argparse.Namespace) -> Image:
     return image
 
 
-def _along(image: Image, given: Path) -> np.ndarray:
-    whole = not given.is_dir() or given.suffix == ".zarr"
-    path = given if whole else _depth_of(image.path, given)
+def _map_of(stack: Source, given: Path) -> Path:
+    """The depth map of a stack: the one that was given, or its own in a folder of them."""
+    return given if not given.is_dir() or given.suffix == ".zarr" else _depth_of(stack, given)
+
+
+def _along(image: Image, stack: Source, given: Path) -> np.ndarray:
+    path = _map_of(stack, given)
     depth = open_image(path)
     if "Z" in depth.axes:
         raise InputError(path, "is a stack, no depth map", "give NAME_depth of an earlier fuse")
@@ -127,8 +170,9 @@ def _along(image: Image, given: Path) -> np.ndarray:
         raise InputError(image.path, f"{error} ({path})", "give the depth map of this stack") from None
 
 
-def _depth_of(stack: Path, folder: Path) -> Path:
-    candidates = [folder / f"{image_name(stack)}_depth{suffix}" for suffix in OUTPUT_SUFFIXES.values()]
+def _depth_of(stack: Source, folder: Path) -> Path:
+    names = dict.fromkeys([stack.name, image_name(stack.path)])  # of this channel, or of the stack's one
+    candidates = [folder / f"{name}_depth{suffix}" for name in names for suffix in OUTPUT_SUFFIXES.values()]
     found = [path for path in candidates if path.exists()]
     if len(found) != 1:
         some = f"{len(found)} depth maps of it" if found else "no depth map of it"
@@ -143,7 +187,7 @@ def _planes(image: Image) -> Callable[[], Iterator[np.ndarray]]:
     return planes
 
 
-def _likelihood(weights: Path | None) -> Callable[[np.ndarray], np.ndarray]:
+def _likelihood(weights: Path | None) -> SliceLikelihood:
     """The network of configs/inference.json, asked slice by slice."""
     from monai.bundle import ConfigParser  # slow to import, and the other methods need no network
 

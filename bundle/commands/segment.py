@@ -46,10 +46,12 @@ from tqdm import tqdm
 from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, WEIGHTS
 from ..io import OUTPUT_SUFFIXES, format_library
-from .words import add_reading_arguments, listed, reading_options
+from .words import add_reading_arguments, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
+
+    from ..io import Source
 
 logger = logging.getLogger(__name__)
 
@@ -105,10 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
         0 if every input was segmented or kept, 1 otherwise.
     """
     log_to_terminal()
-    paths, failed = listed(arguments.inputs)
-    if not paths:
+    sources, failed = listed_sources(arguments.inputs, reading_options(arguments))
+    if not sources:
         return 1
-    parser = configured(arguments, paths)
+    parser = configured(arguments, sources)
     if not arguments.measure:
         segment_files(parser)
         return 1 if failed else 0
@@ -119,7 +121,8 @@ def run(arguments: argparse.Namespace) -> int:
     except InputError as error:  # the masks that there are get their numbers all the same
         failed += 1
         print(error, file=sys.stderr)
-    return 1 if measure_segmented(paths, arguments) or failed else 0
+    finished = parser.get_parsed_content("outputs").finished(sources)
+    return 1 if measure_segmented(finished, arguments) or failed else 0
 
 
 def segment_files(parser: ConfigParser) -> None:
@@ -137,7 +140,7 @@ def segment_files(parser: ConfigParser) -> None:
         raise error from None
 
 
-def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser:
+def configured(arguments: argparse.Namespace, sources: list[Source]) -> ConfigParser:
     """configs/inference.json with the command's words in their places."""
     from monai.bundle import ConfigParser  # takes seconds, in which a newcomer wants to see the help
 
@@ -161,7 +164,7 @@ def configured(arguments: argparse.Namespace, paths: list[Path]) -> ConfigParser
     if arguments.format == "ome-zarr":
         format_library("zarr", arguments.output, "OME-Zarr")
     # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own
-    parser["inputs"] = paths
+    parser["inputs"] = sources
     parser["output_folder"] = arguments.output
     parser["reading#0#reader"] = MicroscopyReader(**reading_options(arguments))
     parser["bundle_root"] = str(ROOT)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
 from ..errors import InputError
-from ..io import expand, is_possible_size, list_images
+from ..io import Source, expand, is_possible_size, list_images, raw_images, sources
 
 READING = ("channel", "time", "scene", "position", "axes", "spacing")
 
@@ -104,3 +104,23 @@ def listed(inputs: Iterable[str]) -> tuple[list[Path], int]:
             failed += 1
             print(error, file=sys.stderr)
     return list_images(found) if found else [], failed
+
+
+def listed_sources(inputs: Iterable[str], options: Mapping[str, object]) -> tuple[list[Source], int]:
+    """The images meant by a command's words, each with a NAME, and how many words mean none, which is said.
+
+    Args:
+        inputs: the words.
+        options: of :func:`reading_options`, whose values may be ``all``.
+
+    Raises:
+        InputError: two images have one NAME, so that their outputs would collide.
+    """
+    found, failed = [], 0
+    for given in inputs:
+        try:
+            found += raw_images(given)
+        except InputError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+    return sources(found, options) if found else [], failed

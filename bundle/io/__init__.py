@@ -7,15 +7,17 @@ from .atomic import atomic, atomic_folder
 from .extras import format_library
 from .formats import is_folder_format, open_image, open_recordings
 from .image import Image, Recording, choose, relabel
-from .inputs import expand, image_name, list_images
-from .kinds import KINDS, output_path, remove_found
+from .inputs import as_source, expand, image_name, list_images
+from .kinds import KINDS, output_path, record_path, remove_found
 from .lock import alone
 from .masks import why_no_mask
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
-from .provenance import Provenance, is_output, read_record, refuse_others, write_record
+from .provenance import Provenance, is_output, read_record, reading_record, refuse_others, write_record
 from .remarks import remark
+from .source import Source
+from .sources import raw_images, sources
 from .spacing import is_possible_size, plausible_spacing
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ __all__ = [
     "OMETiffWriter",
     "Provenance",
     "Recording",
+    "Source",
     "alone",
+    "as_source",
     "atomic",
     "atomic_folder",
     "choose",
@@ -47,11 +51,15 @@ __all__ = [
     "open_recordings",
     "output_path",
     "plausible_spacing",
+    "record_path",
+    "raw_images",
     "read_record",
+    "reading_record",
     "refuse_others",
     "relabel",
     "remark",
     "remove_found",
+    "sources",
     "write_image",
     "write_image_planes",
     "write_ome_tiff",

@@ -10,20 +10,28 @@ from ..errors import InputError
 from .content import unread
 from .formats import is_folder_format, is_readable, together
 from .remarks import remark
+from .source import Source
 
 _ABOUT = {".txt", ".md", ".csv", ".json", ".xml", ".log"}  # what lies beside images for people
 _NAMED = 5
 _DOUBLE = (".ome.tif", ".ome.tiff", ".nii.gz", ".ome.zarr", ".companion.ome")
 
 
-def image_name(path: str | Path) -> str:
+def image_name(path: str | Path | Source) -> str:
     """Return the NAME of an input: its file name without suffix.
 
-    ``.ome.tif``, ``.ome.tiff`` and ``.nii.gz`` count as one suffix.
+    ``.ome.tif``, ``.ome.tiff`` and ``.nii.gz`` count as one suffix. One that was given a NAME has that.
     """
+    if isinstance(path, Source):
+        return path.name
     name = Path(path).name
     double = next((suffix for suffix in _DOUBLE if name.lower().endswith(suffix)), None)
     return name[: -len(double)] if double and len(name) > len(double) else Path(name).stem
+
+
+def as_source(path: str | Path | Source) -> Source:
+    """Return an input with its NAME."""
+    return path if isinstance(path, Source) else Source(Path(path), image_name(path))
 
 
 def list_images(inputs: Iterable[str | Path]) -> list[Path]:

@@ -40,6 +40,11 @@ def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: s
     return Path(output_dir) / f"{image_name(source)}_{kind}{KINDS[kind] or suffix}"
 
 
+def record_path(output_dir: str | Path, source: str | Path) -> Path:
+    """Where it is told what made the outputs of an input: ``OUT/NAME_provenance.json``."""
+    return Path(output_dir) / f"{image_name(source)}_provenance.json"
+
+
 def remove_found(output_dir: str | Path, source: str | Path, suffix: str = ".tif") -> None:
     """Remove what an earlier run found in an input: it does not belong to what is written now.
 

@@ -30,7 +30,7 @@ from .atomic import atomic
 from .embedded import read_embedded
 from .formats import parts
 
-__all__ = ["Provenance", "is_output", "read_record", "refuse_others", "write_record"]
+__all__ = ["Provenance", "is_output", "read_record", "reading_record", "refuse_others", "write_record"]
 
 # files up to this size are read whole; of larger ones as much, in pieces over their length
 HASHED = 16 << 20
@@ -272,3 +272,11 @@ def write_record(sidecar: str | os.PathLike, outputs: Mapping[Path, Provenance])
 def is_output(path: str | os.PathLike) -> bool:
     """Tell whether a file is known as an output of this package."""
     return read_record(path) is not None
+
+
+def reading_record(options: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """How a file is read, alike from the command line and from a config."""
+    chosen = {name: value for name, value in {**options, **choices}.items() if value is not None}
+    return {
+        name: [float(length) for length in value] if name == "spacing" else str(value) for name, value in chosen.items()
+    }

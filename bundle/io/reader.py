@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from monai.utils import ensure_tuple
 
 from ..errors import InputError
 from .formats import is_readable, open_image
+
+_CHOSEN: ContextVar[dict[str, object]] = ContextVar("chosen", default={})  # noqa: B039
 
 
 class MicroscopyReader(ImageReader):
@@ -50,6 +54,15 @@ class MicroscopyReader(ImageReader):
             "position": position,
         }
 
+    @contextmanager
+    def choosing(self, choices: Mapping[str, object]) -> Iterator[None]:
+        """Read, while the ``with`` lasts and in this thread, what an input has of its own; see :class:`Source`."""
+        token = _CHOSEN.set(dict(choices))
+        try:
+            yield
+        finally:
+            _CHOSEN.reset(token)
+
     def verify_suffix(self, filename: Sequence[str | Path] | str | Path) -> bool:
         """Tell whether all files have suffixes that are read."""
         return all(is_readable(Path(name)) for name in ensure_tuple(filename))
@@ -73,7 +86,7 @@ class MicroscopyReader(ImageReader):
         """
         if len(img) != 1:
             raise InputError(img[0] if img else None, f"{len(img)} files given as one image", "give one file at a time")
-        image = open_image(img[0], **self.options)
+        image = open_image(img[0], **{**self.options, **_CHOSEN.get()})
         array = image.array().T
         steps = (image.spacing or (1.0,) * array.ndim)[::-1]
         affine = np.diag([*steps, 1.0, 1.0][:3] + [1.0])

@@ -1,9 +1,10 @@
 """From image to mask: images one after the other, stacks slice by slice, and both reconciled."""
 
 from .disagreement import WithDisagreement, disagreement_on_mask, least_agreed
-from .inference import SegmentationEvaluator, SegmentationWriter, unfinished
+from .inference import SegmentationEvaluator, SegmentationWriter
 from .inferers import WholeOrWindowsInferer
 from .likelihood import SliceLikelihood
+from .outputs import Outputs, unfinished
 from .reconciling import ReconcilingSegmenter
 from .remarks import vessel_share
 from .scales import SEEN_WIDTHS, USUAL_WIDTH, fitting_scale
@@ -12,6 +13,7 @@ from .stacks import SegmentedStack, StackSegmenter
 __all__ = [
     "SEEN_WIDTHS",
     "USUAL_WIDTH",
+    "Outputs",
     "ReconcilingSegmenter",
     "SegmentationEvaluator",
     "SegmentationWriter",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from monai.utils.enums import CommonKeys as Keys
 
 from ..data import FAILURE
 from ..errors import InputError, input_error
-from ..io import KINDS, OUTPUT_SUFFIXES, output_path, remove_found, write_image
+from ..io import Source, write_image
 from ..pictures import for_people, mask_overlay, write_png
 from .disagreement import disagreement_on_mask, least_agreed
+from .outputs import Outputs
 from .remarks import remark_on_mask, vessel_share
 
-__all__ = ["SegmentationEvaluator", "SegmentationWriter", "unfinished"]
+__all__ = ["SegmentationEvaluator", "SegmentationWriter"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +92,11 @@ class SegmentationWriter:
     Args:
         output_dir: folder to write to.
         suffix: of the images, which says in which format they are.
+        outputs: the run's; made of the others if None, and then what lies there is replaced.
     """
 
-    def __init__(self, output_dir: str | Path, suffix: str = ".tif") -> None:
-        self.output_dir = Path(output_dir)
-        self.suffix = suffix
+    def __init__(self, output_dir: str | Path, suffix: str = ".tif", outputs: Outputs | None = None) -> None:
+        self.outputs = outputs or Outputs(output_dir, suffix, overwrite=True)
         self.disagreements: dict[str, float] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -109,30 +109,34 @@ class SegmentationWriter:
         """Write the outputs of each image of the batch.
 
         Raises:
-            InputError: a file cannot be written.
+            InputError: a file cannot be written, or the input has changed since it was read.
         """
         for inputs, outputs in zip(engine.state.batch, engine.state.output, strict=True):
-            source = inputs["image"].meta["filename_or_obj"]
+            meta = inputs["image"].meta
+            source = self.outputs.source(meta["filename_or_obj"], meta.get("output_name"))
             mask = outputs["pred"]
             found = _in_file_order(mask).astype(bool)
             original = _in_file_order(inputs["original"])
-            remove_found(self.output_dir, source, self.suffix)
-            for kind in ("probability", "disagreement"):
-                if kind in outputs:
-                    self._image(source, kind, _in_file_order(outputs[kind]), mask)
+            images = {
+                kind: _in_file_order(outputs[kind]) for kind in ("probability", "disagreement") if kind in outputs
+            }
             if "image_depth" in inputs:
-                self._image(source, "fused", _as_stored(original, mask.meta["original_dtype"]), mask)
-                self._image(source, "depth", _in_file_order(inputs["image_depth"]), mask)
+                images["fused"] = _as_stored(original, mask.meta["original_dtype"])
+                images["depth"] = _in_file_order(inputs["image_depth"])
+            self.outputs.begin(source, [*images, "overlay", "mask"])
+            for kind, array in images.items():
+                self._image(source, kind, array, mask)
             spacing = _spacing(mask)
             picture = for_people(mask_overlay(original, found), spacing and spacing[-1])
-            write_png(self._path(source, "overlay"), picture)
+            write_png(self.outputs.path(source, "overlay"), picture)
+            self.outputs.confirm(source)
             self._image(source, "mask", found, mask)
             remark_on_mask(source, found)
             grey = original if original.ndim == 2 else original.max(axis=0)
             share = vessel_share(np.count_nonzero(found), found.shape, grey)
-            logger.info("%s: %s, %s", source, share, self._path(source, "mask"))
+            logger.info("%s: %s, %s", source, share, self.outputs.path(source, "mask"))
             if "disagreement" in outputs:
-                self.disagreements[source] = disagreement_on_mask(_in_file_order(outputs["disagreement"]), found)
+                self.disagreements[str(source)] = disagreement_on_mask(images["disagreement"], found)
 
     def say_where_to_look(self) -> None:
         """Name the images on whose vessels the cascades agree least."""
@@ -145,13 +149,15 @@ class SegmentationWriter:
                 each,
             )
 
-    def _path(self, source: str, kind: str) -> Path:
-        return output_path(self.output_dir, source, kind, self.suffix)
-
-    def _image(self, source: str, kind: str, array: np.ndarray, like: MetaTensor) -> None:
+    def _image(self, source: Source, kind: str, array: np.ndarray, like: MetaTensor) -> None:
         axes, place = "ZYX"[-array.ndim :], like.meta.get("world_affine")
         write_image(
-            self._path(source, kind), array, axes, _spacing(like), affine=None if place is None else np.asarray(place)
+            self.outputs.path(source, kind),
+            array,
+            axes,
+            _spacing(like),
+            affine=None if place is None else np.asarray(place),
+            record=self.outputs.provenance(source, kind).record,
         )
 
 
@@ -171,36 +177,3 @@ def _spacing(image: MetaTensor) -> tuple[float, ...] | None:
     if image.meta.get("spacing") is None:
         return None
     return tuple(float(step) for step in affine_to_spacing(image.affine, r=image.ndim - 1))[::-1]
-
-
-def unfinished(
-    inputs: Iterable[str | Path], output_dir: str | Path, overwrite: bool = False, suffix: str = ".tif"
-) -> list[Path]:
-    """The inputs that have no mask yet; of the others it is said that theirs are kept.
-
-    Where images are read from the folder that is written to, an earlier run's outputs are no inputs.
-
-    Args:
-        inputs: files.
-        output_dir: where their masks are.
-        overwrite: take all of them.
-        suffix: of the images that are written.
-    """
-    inputs = [Path(path) for path in inputs]
-    outputs = {
-        output_path(output_dir, path, kind, form).resolve()
-        for path in inputs
-        for kind in KINDS
-        for form in OUTPUT_SUFFIXES.values()
-    }
-    todo = []
-    for path in inputs:
-        if path.resolve() in outputs:
-            logger.warning("%s: is left out, an output of another input", path)
-            continue
-        mask = output_path(output_dir, path, "mask", suffix)
-        if mask.exists() and not overwrite:
-            logger.info("%s: kept %s (--overwrite makes it again, with these options)", path, mask)
-        else:
-            todo.append(path)
-    return todo

@@ -7,6 +7,7 @@ import torch
 from monai.inferers import Inferer
 
 from ..transforms import LinearContrast
+from .fingerprints import fingerprint_of_network
 
 __all__ = ["SliceLikelihood"]
 
@@ -27,6 +28,11 @@ class SliceLikelihood:
         self.inferer = inferer
         self.device = device
         self.contrast = LinearContrast()
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the network from others."""
+        return fingerprint_of_network(self.network)[:16]
 
     @torch.inference_mode()
     def __call__(self, plane: np.ndarray) -> np.ndarray:

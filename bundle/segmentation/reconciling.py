@@ -11,7 +11,6 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
-from ..io import write_image
 from ..pictures import (
     brightest_vessel,
     depth_picture,
@@ -24,6 +23,7 @@ from ..pictures import (
 from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
 from ..volumes import StoredVolume, reconcile
+from .outputs import ALSO, ALWAYS
 from .remarks import remark_on_mask
 from .stacks import SegmentedStack, StackSegmenter, known_steps
 
@@ -65,17 +65,16 @@ class ReconcilingSegmenter(StackSegmenter):
         Raises:
             InputError: a file cannot be written.
         """
-        image, path, writer = stack.image, stack.image.path, self.writer
-        writer.clear(stack)
+        image, source, writer = stack.image, stack.source, self.writer
+        self.outputs.begin(source, [*ALWAYS, *ALSO["both"], *(["surface"] if self.surface else [])])
         spacing = image.spacing if len(image.shape) == 3 else None  # of one slice, depth has no length
         fused, depth = fuse(image.planes, self.fuse.method)
         probability, mask = self._segment(fused, stack)
         flat, planes = reconcile(
             mask, probability, depth, image.planes, stack.mask.planes, stack.probability.planes, spacing
         )
-        plane_spacing = image.spacing and image.spacing[-2:]
         for kind, array in (("fused", fused), ("depth", depth), ("mask_2d", flat)):
-            write_image(writer.path(stack, kind), array, "YX", plane_spacing, affine=image.affine)
+            writer.image(stack, kind, array)
         writer.volume(stack, "probability", stack.probability.planes(), np.float32)
         writer.volume(stack, "disagreement", stack.disagreement.planes(), np.float32)
         kept = StoredVolume(stack.work / "reconciled", stack.shape, bool, stack.shape[1])
@@ -89,10 +88,10 @@ class ReconcilingSegmenter(StackSegmenter):
         if self.surface:
             file = writer.path(stack, "surface").with_suffix(f".{self.surface}")
             count = write_surface(file, kept.planes(), spacing)
-            logger.info("%s: %d triangles in %s, %s", path, count, "µm" if spacing else "voxels", file)
+            logger.info("%s: %d triangles in %s, %s", source, count, "µm" if spacing else "voxels", file)
         share = writer.mask(stack, kept.planes(), fused)
-        logger.info("%s: %s, 2D and 3D reconciled, %s", path, share, writer.path(stack, "mask"))
-        remark_on_mask(path, flat)
+        logger.info("%s: %s, 2D and 3D reconciled, %s", source, share, writer.path(stack, "mask"))
+        remark_on_mask(source, flat)
 
     def _segment(self, fused: np.ndarray, stack: SegmentedStack) -> tuple[np.ndarray, np.ndarray]:
         """Probability and mask of the fused image, ``[Y, X]``."""

@@ -6,7 +6,6 @@ next run goes on with it, if the input, the network and all else that the probab
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -14,12 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torch import nn
-
 from ...errors import InputError
 from ...io import alone, atomic
 
-__all__ = ["fingerprint_of_input", "fingerprint_of_network", "work_folder"]
+__all__ = ["work_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,22 +62,3 @@ def _take_up(folder: Path, source: Path, settings: dict) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with atomic(note) as partial:
         partial.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-
-
-def fingerprint_of_input(path: Path) -> list:
-    """Whether a file, or a folder that is one image, is the same as before: its place, its size and when it changed."""
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    about = [file.stat() for file in files]
-    return [str(path.resolve()), sum(s.st_size for s in about), max(s.st_mtime_ns for s in about)]
-
-
-def fingerprint_of_network(network: nn.Module) -> str:
-    """Whether a network gives the same as before: its weights, and what it does with them."""
-    digest = hashlib.sha256(repr(network).encode())
-    plain = {name: value for name, value in vars(network).items() if isinstance(value, (bool, int, float, str))}
-    digest.update(repr(sorted(plain.items())).encode())
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

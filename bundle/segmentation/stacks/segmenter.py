@@ -27,14 +27,16 @@ from monai.transforms import Compose, Transform
 from torch import nn
 
 from ...errors import InputError, input_error
-from ...io import Image, MicroscopyReader, image_name, open_image
+from ...io import Image, MicroscopyReader, Source, as_source, open_image, reading_record
 from ...transforms import LinearContrast
 from ...volumes import StoredVolume, band_rows
 from ..disagreement import WithDisagreement
+from ..fingerprints import fingerprint_of_network
 from ..inferers import WholeOrWindowsInferer
+from ..outputs import Outputs
 from .binarizing import Binarization
 from .reading import GreyBlocks
-from .resuming import fingerprint_of_input, fingerprint_of_network, work_folder
+from .resuming import work_folder
 from .slices import SliceNetwork
 from .stack import SegmentedStack
 from .steps import known_steps
@@ -62,6 +64,7 @@ class StackSegmenter:
         device: where the network computes.
         amp: compute in half precision where that is safe.
         suffix: of the images written, which says in which format.
+        outputs: the run's; made of the others if None, and then what lies there is replaced.
 
     Raises:
         ValueError: a transform that is not known by blocks.
@@ -69,7 +72,7 @@ class StackSegmenter:
 
     def __init__(
         self,
-        inputs: Sequence[str | Path],
+        inputs: Sequence[str | Path | Source],
         output_dir: str | Path,
         reader: MicroscopyReader,
         contrast: LinearContrast | Sequence[Transform],
@@ -79,14 +82,16 @@ class StackSegmenter:
         device: torch.device | str = "cpu",
         amp: bool = False,
         suffix: str = ".tif",
+        outputs: Outputs | None = None,
     ) -> None:
-        self.inputs = [Path(path) for path in inputs]
+        self.inputs = [as_source(path) for path in inputs]
         self.reader = reader
         self.network = WithDisagreement(network).eval()
         enhanced = known_steps([contrast] if isinstance(contrast, Transform) else contrast, (LinearContrast,))[0]
         self.slices = SliceNetwork(self.network, inferer, enhanced, torch.device(device), amp)
         self.binarization = Binarization(binarization)
-        self.writer = StackWriter(Path(output_dir), suffix)
+        self.outputs = outputs or Outputs(output_dir, suffix, True, reader, network)
+        self.writer = StackWriter(self.outputs)
 
     def run(self) -> None:
         """Segment all inputs, a line for each, and say at the end how many there were.
@@ -95,24 +100,25 @@ class StackSegmenter:
             InputError: an input failed; its own line has been logged.
         """
         failed = 0
-        for path in self.inputs:
+        for source in self.inputs:
             try:
-                with self.segmented(path) as stack:
+                self.outputs.claim(source)
+                with self.segmented(source) as stack:
                     self.write(stack)
             except Exception as exception:
                 error = input_error(exception)
                 if isinstance(exception, MemoryError):
-                    error = InputError(path, "does not fit into memory", "crop it")
+                    error = InputError(source, "does not fit into memory", "crop it")
                 if error is None:
                     raise
-                logger.error("%s", error if error.path else InputError(path, error.problem, error.remedy))
+                logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
                 failed += 1
         logger.info("%d segmented, %d failed", len(self.inputs) - failed, failed)
         if failed:
             raise InputError(None, f"{failed} of {len(self.inputs)} inputs failed", "see above")
 
     @contextmanager
-    def segmented(self, path: str | Path) -> Iterator[SegmentedStack]:
+    def segmented(self, path: str | Path | Source) -> Iterator[SegmentedStack]:
         """Segment a stack, and drop its blocks when the ``with`` ends.
 
         If it does not end well, blocks are kept for the next run, unless it is the input that is at fault.
@@ -121,9 +127,10 @@ class StackSegmenter:
             InputError: the input cannot be read, its sizes in micrometres are asked for and not known, no room, or
                 another process is at it.
         """
-        image = open_image(path, **self.reader.options)
-        folder = self.writer.output_dir / f".{image_name(path)}.parts"
-        with work_folder(folder, image.path, lambda: self._settings(image)) as work:
+        source = as_source(path)
+        image = open_image(source.path, **{**self.reader.options, **source.choices})
+        folder = self.outputs.folder / f".{source.name}.parts"
+        with work_folder(folder, image.path, lambda: self._settings(image, source)) as work:
             grey = GreyBlocks(image)
             stages = self.binarization.stages(image)
             probability, disagreement = (
@@ -132,7 +139,7 @@ class StackSegmenter:
             )
             self.slices.go_over(grey, probability, disagreement)
             mask = self.binarization.by_blocks(probability, stages, work)
-            yield SegmentedStack(image, grey.shape, probability, disagreement, mask)
+            yield SegmentedStack(source, image, grey.shape, probability, disagreement, mask)
 
     def write(self, stack: SegmentedStack) -> None:
         """Write probability, disagreement, overlay, and last the mask.
@@ -142,12 +149,12 @@ class StackSegmenter:
         """
         self.writer.all_of(stack)
 
-    def _settings(self, image: Image) -> dict:
+    def _settings(self, image: Image, source: Source) -> dict:
         """All that the probability depends on, as JSON gives it back."""
         contrast, inferer = self.slices.contrast, self.slices.inferer
         return {
-            "input": fingerprint_of_input(image.path),
-            "reading": [*image.shape, str(image.dtype), repr(sorted(self.reader.options.items(), key=str))],
+            "input": list(self.outputs.provenance(source).inputs),
+            "reading": [*image.shape, str(image.dtype), reading_record(self.reader.options, source.choices)],
             "contrast": [*contrast.percentiles, contrast.per, "without margins"],
             "network": fingerprint_of_network(self.network.network),
             "windows": [inferer.window, inferer.overlap, inferer.whole_pixels],

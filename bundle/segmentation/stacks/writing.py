@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...io import Layout, atomic, atomic_folder, output_path, remove_found, write_image_planes
+from ...io import Layout, atomic, atomic_folder, write_image, write_image_planes
 from ...pictures import for_people, mask_overlay, write_png
+from ..outputs import Outputs
 from ..remarks import remark_on_mask, vessel_share
 from .projections import middle_projection, picture_projection
 from .reading import GreyBlocks
@@ -25,23 +26,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StackWriter:
-    """Where outputs of stacks go, and in which format.
+    """What is written of stacks.
 
     Args:
-        output_dir: folder to write to.
-        suffix: of the images, which says their format.
+        outputs: where it goes, and what makes it.
     """
 
-    output_dir: Path
-    suffix: str
+    outputs: Outputs
 
     def path(self, stack: SegmentedStack, kind: str) -> Path:
         """The file of an output; ``kind`` is a key of :data:`bundle.io.KINDS`."""
-        return output_path(self.output_dir, stack.image.path, kind, self.suffix)
-
-    def clear(self, stack: SegmentedStack) -> None:
-        """Remove what an earlier run wrote of this input."""
-        remove_found(self.output_dir, stack.image.path, self.suffix)
+        return self.outputs.path(stack.source, kind)
 
     def all_of(self, stack: SegmentedStack) -> None:
         """Write probability, disagreement, overlay, and last the mask.
@@ -49,7 +44,7 @@ class StackWriter:
         Raises:
             InputError: a file cannot be written.
         """
-        self.clear(stack)
+        self.outputs.begin(stack.source, ("probability", "disagreement", "overlay", "mask"))
         with ThreadPoolExecutor(2) as pool:
             written = [
                 pool.submit(self.volume, stack, kind, volume.planes(), np.float32)
@@ -63,7 +58,7 @@ class StackWriter:
             for future in written:
                 future.result()
         share = self.mask(stack, stack.mask.planes(), grey)
-        source = stack.image.path
+        source = stack.source
         remark_on_mask(source, middle_projection(stack.mask.rows, stack.shape))
         logger.info("%s: %s, %s", source, share, self.path(stack, "mask"))
 
@@ -79,8 +74,9 @@ class StackWriter:
             How much of the stack is vessel, in words.
 
         Raises:
-            InputError: it cannot be written.
+            InputError: it cannot be written, or the input has changed since it was opened.
         """
+        self.outputs.confirm(stack.source)
         voxels = 0
 
         def counted() -> Iterator[np.ndarray]:
@@ -107,10 +103,22 @@ class StackWriter:
             InputError: it cannot be written.
         """
         image, final = stack.image, self.path(stack, kind)
-        made = stack.work / f"{kind}{self.suffix}"
+        made = stack.work / f"{kind}{self.outputs.suffix}"
+        record = self.outputs.provenance(stack.source, kind).record
+        layout = Layout(image.shape, dtype, image.axes, image.spacing, affine=image.affine, record=record)
         try:
-            write_image_planes(made, planes, Layout(image.shape, dtype, image.axes, image.spacing, affine=image.affine))
+            write_image_planes(made, planes, layout)
         except InputError as error:
             raise InputError(final, error.problem, error.remedy) from error if error.path == str(made) else None
         with (atomic_folder if made.is_dir() else atomic)(final) as partial:
             made.replace(partial)
+
+    def image(self, stack: SegmentedStack, kind: str, array: np.ndarray) -> None:
+        """Write an output that is one image ``[Y, X]`` of the stack.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        spacing = stack.image.spacing and stack.image.spacing[-2:]
+        record = self.outputs.provenance(stack.source, kind).record
+        write_image(self.path(stack, kind), array, "YX", spacing, affine=stack.image.affine, record=record)

@@ -1,0 +1,185 @@
+"""Where a run's outputs go, under which names, and what makes them: checked before, told with each, confirmed after."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from monai.transforms import Transform
+from torch import nn
+
+from ..errors import InputError
+from ..io import (
+    KINDS,
+    OUTPUT_SUFFIXES,
+    MicroscopyReader,
+    Provenance,
+    Source,
+    as_source,
+    image_name,
+    output_path,
+    read_record,
+    reading_record,
+    record_path,
+    refuse_others,
+    write_record,
+)
+from ..io.atomic import remove
+from ..transforms import FuseFocus
+from .fingerprints import fingerprint_of_network
+
+__all__ = ["Outputs", "unfinished"]
+
+logger = logging.getLogger(__name__)
+
+FUSION = ("fused", "depth")
+# what each way of segmenting writes of every input, beside the fusion of a stack
+ALWAYS = ("mask", "probability", "disagreement", "overlay")
+ALSO = {"both": (*FUSION, "mask_2d", "colour", "rendering")}
+
+
+class Outputs:
+    """The outputs of one run of segmentation.
+
+    Args:
+        folder: to write to.
+        suffix: of the images, which says in which format they are.
+        overwrite: replace what is there, whatever it is.
+        reader: says which channel, time point and scene is read.
+        network: which finds the vessels.
+        fusion: transforms of which one is a :class:`bundle.transforms.FuseFocus` or its dictionary twin.
+        options: all else that the results depend on, by name: ``mode``, thresholds, scale. None counts as absent.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        suffix: str = ".tif",
+        overwrite: bool = False,
+        reader: MicroscopyReader | None = None,
+        network: nn.Module | None = None,
+        fusion: Sequence[Transform] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.suffix = suffix
+        self.overwrite = overwrite
+        self.options = {name: value for name, value in (options or {}).items() if value is not None}
+        self._reader = reader
+        self._network = network
+        steps = [getattr(step, "transform", step) for step in fusion]
+        self._method = next((step.method for step in steps if isinstance(step, FuseFocus)), None)
+        self._made: dict[str, dict[str, Provenance]] = {}
+        self._sources: dict[str, Source] = {}
+
+    @cached_property
+    def weights(self) -> str | None:
+        """What tells the network from others."""
+        return None if self._network is None else fingerprint_of_network(self._network)[:16]
+
+    def path(self, source: str | Path | Source, kind: str) -> Path:
+        """Where an output lies; see :func:`bundle.io.output_path`."""
+        path = output_path(self.folder, source, kind, self.suffix)
+        return (
+            path.with_suffix(f".{self.options['surface']}") if kind == "surface" and "surface" in self.options else path
+        )
+
+    def provenance(self, source: str | Path | Source, kind: str = "mask") -> Provenance:
+        """What makes an output of an input; the input is looked at once in a run.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        source = as_source(source)
+        if source.name not in self._made:
+            reading = reading_record(self._reader.options if self._reader else {}, source.choices)
+            made = Provenance.of("segment", [source.path], {**reading, **self.options}, self.weights)
+            fused = Provenance("fuse", made.inputs, {**reading, "method": self._method})
+            self._made[source.name] = {kind: fused if kind in FUSION else made for kind in KINDS}
+            self._sources[source.name] = source
+        return self._made[source.name][kind]
+
+    def source(self, path: str | Path, name: str | None = None) -> Source:
+        """The input of a path and a NAME, with what is read of it if it was looked at before."""
+        source = Source(Path(path), name or image_name(path))
+        return self._sources.get(source.name, source)
+
+    def unfinished(self, sources: Iterable[str | Path | Source]) -> list[Source]:
+        """The inputs that have no mask yet; of the others it is said that theirs are kept.
+
+        One of which another's output lies in the way is not finished: :meth:`claim` refuses it.
+        """
+        sources = [as_source(source) for source in sources]
+        # those of earlier versions do not tell what made them; their names do
+        outputs = {
+            output_path(self.folder, source, kind, form).resolve()
+            for source in sources
+            for kind in KINDS
+            for form in OUTPUT_SUFFIXES.values()
+        }
+        todo = []
+        for source in sources:
+            if source.path.resolve() in outputs:
+                logger.warning("%s: is left out, its name is that of an output of another input", source)
+                continue
+            mask = self.path(source, "mask")
+            if not self.overwrite and mask.exists():
+                try:
+                    self.claim(source)
+                except InputError:
+                    pass
+                else:
+                    logger.info("%s: kept %s (--overwrite makes it again)", source, mask)
+                    continue
+            todo.append(source)
+        return todo
+
+    def claim(self, source: str | Path | Source) -> None:
+        """Make sure before any work that nothing of another origin lies where an input's outputs will.
+
+        Raises:
+            InputError: something does, or the input cannot be read.
+        """
+        kinds = [*ALWAYS, *ALSO.get(self.options.get("mode"), ()), *(["surface"] if "surface" in self.options else [])]
+        refuse_others({self.path(source, kind): self.provenance(source, kind) for kind in kinds}, self.overwrite)
+
+    def begin(self, source: str | Path | Source, kinds: Iterable[str]) -> None:
+        """Remove what earlier runs found in an input, and note what makes the outputs that follow.
+
+        The fusion and its depth map stay, which are the input's own, and so does what nothing tells of.
+
+        Args:
+            source: the input.
+            kinds: of all outputs that follow.
+
+        Raises:
+            InputError: something of another origin is in the way, or nothing can be written.
+        """
+        made = {self.path(source, kind): self.provenance(source, kind) for kind in kinds}
+        refuse_others(made, self.overwrite)
+        for kind in KINDS.keys() - set(FUSION):
+            path = output_path(self.folder, source, kind, self.suffix)
+            for file in (path, path.with_suffix(".ply")) if kind == "surface" else (path,):
+                if file in made or read_record(file) is not None:
+                    with suppress(OSError):  # what forbids it forbids writing too, which says so
+                        remove(file)
+        write_record(record_path(self.folder, source), made)
+
+    def confirm(self, source: str | Path | Source) -> None:
+        """Make sure that an input is still what it was when it was claimed.
+
+        Raises:
+            InputError: it has changed.
+        """
+        self.provenance(source).confirm()
+
+
+def unfinished(
+    inputs: Iterable[str | Path], output_dir: str | Path, overwrite: bool = False, suffix: str = ".tif"
+) -> list[Source]:
+    """:meth:`Outputs.unfinished` where nothing is known of a run but its folder, as configs of version 0.4 have it."""
+    return Outputs(output_dir, suffix, overwrite).unfinished(inputs)
