@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from . import __version__
-from .errors import InputError
+from .errors import InputError, end_of, end_on_sigterm, is_out_of_memory, no_memory
 from .home import WEIGHTS
 
 COMMANDS = {
@@ -38,9 +38,27 @@ def main(argv: list[str] | None = None) -> int:
         argv: the words after ``python -m bundle``; those of the process if None.
 
     Returns:
-        The exit status: 0 if everything asked for was written, 1 if an input failed, 2 for wrong words.
+        The exit status: 0 if everything asked for was written, 1 if an input failed, 2 for wrong words, 130 if it was
+        interrupted, 143 if the system ended it.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    end_on_sigterm()
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as interrupt:  # also while libraries are being imported, which takes seconds
+        line, status = end_of(interrupt)
+        print(line, file=sys.stderr)
+        return status
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        print(no_memory(None), file=sys.stderr)
+        return 1
+
+
+def _run(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="vessels" if Path(sys.argv[0]).stem == "vessels" else "python -m bundle",
         description="Blood vessels in confocal stacks and fluorescence images.",
@@ -58,14 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     if "--spacing" in argv:
         argv = importlib.import_module(".commands.words", __package__).joined_lengths(argv)
     arguments = parser.parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
-        return 130
+    return arguments.run(arguments)
 
 
 class _Version(argparse.Action):

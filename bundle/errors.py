@@ -1,8 +1,10 @@
-"""The one error that a user's input can cause, and the sentence it becomes."""
+"""The one error that a user's input can cause, the end that a user asks for, and the sentences they become."""
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from unicodedata import category
 
 
@@ -13,6 +15,10 @@ def printable(text: str) -> str:
     a line of its own. Spaces and every letter stay.
     """
     return "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text)
+
+
+# in what PyTorch and oneDNN say of it
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "could not create a memory")
 
 
 class InputError(ValueError):
@@ -45,3 +51,49 @@ def input_error(exception: BaseException | None) -> InputError | None:
     while exception is not None and not isinstance(exception, InputError):
         exception = exception.__cause__ or exception.__context__
     return exception
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asked the program to end (SIGTERM), as a queue does whose time is up."""
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end the program as Ctrl-C does, so that what is half-written is removed.
+
+    A program that does something else on it keeps that.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return
+    own = os.getpid()
+
+    def end(number: int, _: object) -> None:
+        if os.getpid() != own:  # a process that reads images for this one, and knows nothing to tidy up
+            os._exit(128 + number)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def end_of(interrupt: KeyboardInterrupt) -> tuple[str, int]:
+    """The line and the exit status with which a program ends that was asked to."""
+    if isinstance(interrupt, Terminated):
+        return "ended by the system (SIGTERM); what was finished is kept, the same command goes on", 143
+    return "interrupted; what was finished is kept, the same command goes on", 130
+
+
+def is_out_of_memory(exception: BaseException | None) -> bool:
+    """Tell whether memory ran out, of the computer or of a GPU, behind what libraries made of it."""
+    while exception is not None:
+        if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(exception, RuntimeError) and any(sign in str(exception) for sign in _OUT_OF_MEMORY):
+            return True
+        exception = exception.__cause__ or exception.__context__
+    return False
+
+
+def no_memory(path: str | os.PathLike | None) -> InputError:
+    """What is said where not even small parts of an image fit into memory."""
+    return InputError(
+        path, "does not fit into memory", "close other programs, cut it into smaller ones, or say --scale 0.5"
+    )

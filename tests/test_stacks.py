@@ -31,7 +31,7 @@ from scripts.measure_stacks import peak_of, planes
 
 ROOT = Path(__file__).resolve().parents[1]
 CHANNELS = [2, 4]
-KINDS = ("disagreement.tif", "mask.tif", "overlay.png", "probability.tif")
+KINDS = ("disagreement.tif", "mask.tif", "overlay.png", "probability.tif", "provenance.json")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the memory of a process")
 
 
@@ -528,7 +528,7 @@ def test_a_full_disk_gets_a_line_and_what_was_computed_waits_for_room(segment, t
         status, out, err = segment(path, output=disk)
         assert status == 1 and "0 segmented, 1 failed" in out
         assert sum("no room left on the disk" in line for line in err) == 1
-        assert files_or_folders(disk) == [".a.parts"]
+        assert files_or_folders(disk) == [".a.parts", "a_provenance.json"]
         subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
         status, out, _ = segment(path, output=disk)
         assert status == 0 and any("goes on with slice" in line for line in out)

@@ -11,7 +11,7 @@ from pathlib import Path
 from monai.data import MetaTensor
 from torch.utils.data import Dataset
 
-from ..errors import InputError, input_error
+from ..errors import InputError, input_error, is_out_of_memory, no_memory
 from ..io import MicroscopyReader, Source, as_source
 
 __all__ = ["FAILURE", "InputDataset"]
@@ -64,7 +64,8 @@ class InputDataset(Dataset):
             return item
         except Exception as exception:
             # not raised: it would end the loader's thread, and ignite take the images before it again for those behind
-            error = input_error(exception) or _unexpected(exception)
+            error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+            error = error or _unexpected(exception)
             if error.path is None:
                 error = InputError(source, error.problem, error.remedy)
             return {FAILURE: str(error)}
@@ -74,7 +75,5 @@ def _unexpected(exception: Exception) -> InputError:
     cause = exception
     while cause.__cause__ is not None:  # of MONAI's wrapping
         cause = cause.__cause__
-    if isinstance(cause, MemoryError):
-        return InputError(None, "does not fit into memory", "crop it")
     logger.debug("unexpected", exc_info=exception)
     return InputError(None, f"cannot be read ({type(cause).__name__}: {cause})", "it may be damaged; get another copy")

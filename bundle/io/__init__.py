@@ -3,12 +3,12 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from .atomic import atomic, atomic_folder
+from .atomic import atomic, atomic_folder, remove
 from .extras import format_library
 from .formats import is_folder_format, open_image, open_recordings
 from .image import Image, Recording, choose, relabel
 from .inputs import as_source, expand, image_name, list_images
-from .kinds import KINDS, output_path, record_path, remove_found
+from .kinds import KINDS, output_path, record_path
 from .lock import alone
 from .masks import why_no_mask
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
@@ -58,7 +58,7 @@ __all__ = [
     "refuse_others",
     "relabel",
     "remark",
-    "remove_found",
+    "remove",
     "sources",
     "write_image",
     "write_image_planes",

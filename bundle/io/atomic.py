@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
+import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from ..errors import InputError
@@ -20,6 +25,9 @@ _PLAIN = {
 _CLOSED = ("cannot write there", "choose an output folder that exists or can be made, and that you may write to")
 for _number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT):
     _PLAIN[_number] = _CLOSED
+
+# machine, process, chance: a name of _hidden
+_LEFT = re.compile(r"\.([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}-")
 
 
 @contextmanager
@@ -42,6 +50,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     partial = _hidden(path)
     with plainly(path, partial):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         try:
             yield partial
             partial.replace(path)
@@ -69,6 +78,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         if path.exists() and not path.is_dir():
             raise InputError(path, *_CLOSED)
         partial.mkdir(parents=True)
+        _sweep(path.parent)
         try:
             yield partial
             if path.is_dir():
@@ -82,7 +92,42 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _hidden(path: Path) -> Path:
-    return path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-40:]}")
+    """A name that tells which process of which machine writes there."""
+    return path.with_name(f".{_machine()}{os.getpid():08x}{uuid.uuid4().hex[:8]}-{path.name[-40:]}")
+
+
+@cache
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Remove, once in a process, what killed processes of this machine left half-written in a folder."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        owner = _LEFT.match(entry.name)
+        if owner and owner[1] == _machine() and not _runs(int(owner[2], 16)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":
+        return True  # where asking would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager

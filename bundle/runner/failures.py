@@ -7,7 +7,7 @@ import sys
 from traceback import walk_tb
 from types import TracebackType
 
-from ..errors import input_error
+from ..errors import end_of, end_on_sigterm, input_error
 
 __all__ = ["show_input_errors"]
 
@@ -17,12 +17,15 @@ PACKAGE = __name__.split(".")[0]
 def show_input_errors() -> None:
     """Let a program that ends with an InputError end with its one line, without traceback, and exit status 1.
 
-    So does one whose config gives a component of this package a setting that it refuses.
+    So does one whose config gives a component of this package a setting that it refuses. One that is interrupted ends
+    with a line and status 130, one that the system ends (SIGTERM) with 143.
     """
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], exception: BaseException, traceback: TracebackType | None) -> None:
-        line = input_error(exception) or refused_setting(exception)
+        line, status = input_error(exception) or refused_setting(exception), 1
+        if isinstance(exception, KeyboardInterrupt):
+            line, status = end_of(exception)
         if line is None:
             previous(kind, exception, traceback)
         else:
@@ -30,9 +33,10 @@ def show_input_errors() -> None:
             # at once: a thread that is still reading images when the interpreter winds up would abort the program
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(1)
+            os._exit(status)
 
     sys.excepthook = hook
+    end_on_sigterm()
 
 
 def refused_setting(exception: BaseException | None) -> str | None:

@@ -16,7 +16,7 @@ from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
 
 from ..data import FAILURE
-from ..errors import InputError, input_error
+from ..errors import InputError, input_error, is_out_of_memory, no_memory
 from ..io import Source, write_image
 from ..pictures import for_people, mask_overlay, write_png
 from .disagreement import disagreement_on_mask, least_agreed
@@ -48,10 +48,11 @@ class SegmentationEvaluator(SupervisedEvaluator):
         try:
             output = super()._iteration(engine, batchdata)
         except Exception as exception:
-            error = input_error(exception)
+            source = batchdata[Keys.IMAGE].meta["filename_or_obj"][0]
+            error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
             if error is None:
                 raise
-            return self._fail(str(error))
+            return self._fail(str(error if error.path else InputError(source, error.problem, error.remedy)))
         self.succeeded += 1
         return output
 

@@ -13,7 +13,7 @@ from monai.data.utils import compute_importance_map
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 
-from ..errors import InputError
+from ..errors import InputError, is_out_of_memory
 from ..transforms import empty_margin, mirrored
 from .scales import fitting_scale
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 WHOLE_PIXELS = 1536 * 1536
 # side of the middle in which widths are measured: enough to see them, and a page wider than memory has one too
 MEASURED_SIDE = 4096
+# below, a window shows the network too little of a vessel's surroundings
+SMALLEST_WINDOW = 128
 
 # gives columns of an image, the last axis of its tensor and a file's rows: (start, stop) -> [B, C, X, stop - start]
 Rows = Callable[[int, int], torch.Tensor]
@@ -36,6 +38,8 @@ class WholeOrWindowsInferer(Inferer):
     Margins that show nothing in any channel, as those of a mosaic (:func:`~bundle.transforms.margins.empty_margin`),
     hold nothing, and the network sees the image mirrored in their place: black beside the tissue would change what it
     finds there. At another scale they are sought in the resampled image.
+
+    Where memory runs out, halves of the window are tried, and that is said.
 
     Args:
         window: side of a window, in pixels of the scaled image; a multiple of the network's stride.
@@ -65,6 +69,7 @@ class WholeOrWindowsInferer(Inferer):
         self.whole_pixels = whole_pixels
         self.scale = scale
         self.device = device
+        self._fitting: int | None = None  # the window that memory was found to bear, where that was tried
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
@@ -140,11 +145,35 @@ class WholeOrWindowsInferer(Inferer):
     def _scaled(
         self, read: Rows, size: tuple[int, int], network: Callable[[torch.Tensor], torch.Tensor]
     ) -> Iterator[torch.Tensor]:
-        if size[0] * size[1] <= self.whole_pixels:
+        window = (
+            None if size[0] * size[1] <= self.whole_pixels and self._fitting is None else self._fitting or self.window
+        )
+        while True:
+            begun = False
+            try:
+                for part in self._in_windows(read, size, network, window):
+                    begun = True
+                    yield part
+                return
+            except Exception as error:
+                smaller = _smaller(window, self.window, max(size))
+                if begun or smaller < SMALLEST_WINDOW or not is_out_of_memory(error):
+                    raise
+            logger.warning("out of memory: going on in windows of %d pixels a side", smaller)
+            self._fitting = window = smaller
+
+    def _in_windows(
+        self,
+        read: Rows,
+        size: tuple[int, int],
+        network: Callable[[torch.Tensor], torch.Tensor],
+        side: int | None,
+    ) -> Iterator[torch.Tensor]:
+        if side is None:
             yield _seen(network, read(0, size[1]))
             return
         # a window larger than the image would be padded, and show the network an edge that is not there
-        window = tuple(min(self.window, side) for side in size)
+        window = tuple(min(side, length) for length in size)
         across, along = (_starts(side, part, self.overlap) for side, part in zip(size, window, strict=True))
         gaussian = total = weights = None
         for start, following in zip(along, [*along[1:], size[1]], strict=True):
@@ -162,6 +191,13 @@ class WholeOrWindowsInferer(Inferer):
             yield total[..., :done] / weights[:, :done]
             total = _moved(total, done)
             weights = _moved(weights, done)
+
+
+def _smaller(window: int | None, usual: int, longest: int) -> int:
+    """The next window to try where one did not fit into memory; None is the whole image."""
+    if window is None and longest > usual:
+        return usual
+    return min(window or longest, longest) // 2 // 16 * 16
 
 
 def middle(image: torch.Tensor) -> torch.Tensor:

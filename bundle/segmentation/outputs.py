@@ -26,9 +26,9 @@ from ..io import (
     reading_record,
     record_path,
     refuse_others,
+    remove,
     write_record,
 )
-from ..io.atomic import remove
 from ..transforms import FuseFocus
 from .fingerprints import fingerprint_of_network
 

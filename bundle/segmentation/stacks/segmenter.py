@@ -26,7 +26,7 @@ import torch
 from monai.transforms import Compose, Transform
 from torch import nn
 
-from ...errors import InputError, input_error
+from ...errors import InputError, input_error, is_out_of_memory, no_memory
 from ...io import Image, MicroscopyReader, Source, as_source, open_image, reading_record
 from ...transforms import LinearContrast
 from ...volumes import StoredVolume, band_rows
@@ -106,9 +106,7 @@ class StackSegmenter:
                 with self.segmented(source) as stack:
                     self.write(stack)
             except Exception as exception:
-                error = input_error(exception)
-                if isinstance(exception, MemoryError):
-                    error = InputError(source, "does not fit into memory", "crop it")
+                error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
                 if error is None:
                     raise
                 logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
