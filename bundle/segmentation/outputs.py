@@ -147,6 +147,16 @@ class Outputs:
         kinds = [*ALWAYS, *ALSO.get(self.options.get("mode"), ()), *(["surface"] if "surface" in self.options else [])]
         refuse_others({self.path(source, kind): self.provenance(source, kind) for kind in kinds}, self.overwrite)
 
+    def finished(self, sources: Iterable[str | Path | Source]) -> list[Source]:
+        """The inputs whose mask is there, and is theirs."""
+        found = []
+        for source in map(as_source, sources):
+            mask = self.path(source, "mask")
+            with suppress(InputError):
+                refuse_others({mask: self.provenance(source)})
+                found += [source] if mask.exists() else []
+        return found
+
     def begin(self, source: str | Path | Source, kinds: Iterable[str]) -> None:
         """Remove what earlier runs found in an input, and note what makes the outputs that follow.
 
