@@ -953,6 +953,24 @@ def test_nothing_found_is_an_error(tmp_path):
             list_images(given)
 
 
+def test_single_images_of_a_folder_are_one_stack_in_the_order_of_their_numbers(tmp_path):
+    array = values((12, 5, 7))
+    for z, plane in enumerate(array):
+        write_ome_tiff(tmp_path / "mouse" / f"s_z{z + 1}.tif", plane, "YX", (0.5, 0.25))
+    image = open_image(tmp_path / "mouse")
+    assert (image.axes, image.spacing) == ("ZYX", None)
+    assert open_image(tmp_path / "mouse", spacing=(2, 0.5, 0.25)).spacing == (2, 0.5, 0.25)
+    np.testing.assert_array_equal(image.array(), array)
+    words = ["--spacing", "2", "0.5", "0.25", "--output", str(tmp_path / "out"), "--method", "maximum"]
+    assert main(["fuse", "--stack-from", str(tmp_path / "mouse"), *words]) == 0
+    fused = open_image(tmp_path / "out" / "mouse_fused.tif")
+    np.testing.assert_array_equal(fused.array(), array.max(axis=0))
+    assert fused.spacing == (0.5, 0.25)
+    write_ome_tiff(tmp_path / "mouse" / "s_z9.tif", values((5, 8)), "YX")
+    with pytest.raises(InputError, match=r"s_z9\.tif: is 5 × 8 uint16, the first slice 5 × 7 uint16"):
+        open_image(tmp_path / "mouse").array()
+
+
 # MONAI
 
 

@@ -50,7 +50,7 @@ from ..io import (
     write_record,
 )
 from ..transforms.focus import DEFAULT, METHODS, along, fuse
-from .words import add_reading_arguments, listed_sources, reading_options
+from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from ..segmentation import SliceLikelihood
@@ -60,7 +60,7 @@ NETWORK = "network"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
-    parser.add_argument("stacks", metavar="STACK", nargs="+", help="files, folders or patterns")
+    parser.add_argument("stacks", metavar="STACK", nargs="*", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--method", choices=[*METHODS, NETWORK], default=DEFAULT, help="default: %(default)s")
@@ -71,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read the stacks along this depth map; a folder: along NAME_depth in it, each along its own",
     )
     parser.add_argument("--format", choices=OUTPUT_SUFFIXES, default="ome-tiff", help="default: %(default)s")
+    add_stack_argument(parser)
     add_reading_arguments(parser)
     parser.add_argument("--weights", type=Path, help="of the network, instead of the shipped ones")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             arguments.depth, "no such depth map", "give NAME_depth of an earlier fuse, or a folder of them"
         )
-    stacks, failed = listed_sources(arguments.stacks, options)
+    stacks, failed = listed_sources(arguments.stacks, options, arguments.stack_from)
     network = _likelihood(arguments.weights) if arguments.method == NETWORK and stacks else None
     fused = kept = 0
     for stack in stacks:

@@ -46,7 +46,7 @@ from tqdm import tqdm
 from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, WEIGHTS
 from ..io import OUTPUT_SUFFIXES, format_library
-from .words import add_reading_arguments, listed_sources, reading_options
+from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare inputs, output and how is segmented, the same for every command that segments."""
-    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="files, folders or patterns")
+    parser.add_argument("inputs", metavar="INPUT", nargs="*", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     parser.add_argument(
         "--mode",
@@ -76,6 +76,7 @@ def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
         "fuses)",
     )
     parser.add_argument("--surface", choices=("stl", "ply"), help="with --mode both: the vessels' surface as a mesh")
+    add_stack_argument(parser)
     add_reading_arguments(parser)
     parser.add_argument(
         "--scale",
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         0 if every input was segmented or kept, 1 otherwise.
     """
     log_to_terminal()
-    sources, failed = listed_sources(arguments.inputs, reading_options(arguments))
+    sources, failed = listed_sources(arguments.inputs, reading_options(arguments), arguments.stack_from)
     if not sources:
         return 1
     parser = configured(arguments, sources)

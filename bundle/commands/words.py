@@ -35,6 +35,17 @@ def add_choice_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
 
 
+def add_stack_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare folders whose single images are the slices of one stack."""
+    parser.add_argument(
+        "--stack-from",
+        metavar="FOLDER",
+        action="append",
+        default=[],
+        help="the single images of a folder are the slices of one stack, in the order of the numbers in their names",
+    )
+
+
 def joined_lengths(words: Sequence[str]) -> list[str]:
     """Make the two or three numbers after ``--spacing`` one word, which leaves what follows to be an input.
 
@@ -106,16 +117,21 @@ def listed(inputs: Iterable[str]) -> tuple[list[Path], int]:
     return list_images(found) if found else [], failed
 
 
-def listed_sources(inputs: Iterable[str], options: Mapping[str, object]) -> tuple[list[Source], int]:
+def listed_sources(
+    inputs: Sequence[str], options: Mapping[str, object], stacks: Sequence[str] = ()
+) -> tuple[list[Source], int]:
     """The images meant by a command's words, each with a NAME, and how many words mean none, which is said.
 
     Args:
         inputs: the words.
         options: of :func:`reading_options`, whose values may be ``all``.
+        stacks: folders of single images, each of which is one stack.
 
     Raises:
-        InputError: two images have one NAME, so that their outputs would collide.
+        InputError: nothing is named; or two images have one NAME, so that their outputs would collide.
     """
+    if not inputs and not stacks:
+        raise InputError(None, "no image given", "name files, folders or patterns, or --stack-from FOLDER")
     found, failed = [], 0
     for given in inputs:
         try:
@@ -123,4 +139,4 @@ def listed_sources(inputs: Iterable[str], options: Mapping[str, object]) -> tupl
         except InputError as error:
             failed += 1
             print(error, file=sys.stderr)
-    return sources(found, options) if found else [], failed
+    return sources(found, options, stacks) if found or stacks else [], failed

@@ -115,7 +115,7 @@ def _module(path: Path) -> str:
     if not path.exists():
         raise InputError(path, "no such file", "check the name")
     if path.is_dir():
-        return READERS[suffix] if suffix == ".zarr" else _folder(path)
+        return READERS.get(suffix if suffix == ".zarr" else "", "slices")
     if path.stat().st_size == 0:
         raise InputError(path, "is empty (0 bytes)", "get another copy")
     module = content.module_of(path, content.beginning(path))
@@ -127,10 +127,6 @@ def _module(path: Path) -> str:
         kind = f"files ending in {suffix} are not read" if suffix else "a file without a suffix is not read"
         raise InputError(path, kind, f"readable are {', '.join(READERS)}")
     return module or READERS[suffix]
-
-
-def _folder(path: Path) -> str:
-    raise InputError(path, "is a folder", "name a file in it")
 
 
 def open_image(

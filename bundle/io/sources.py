@@ -26,7 +26,9 @@ AXES = {"channel": "C", "time": "T", "position": "R"}
 PART = "scene"
 
 
-def sources(inputs: Iterable[str | Path], options: Mapping[str, Any] | None = None) -> list[Source]:
+def sources(
+    inputs: Iterable[str | Path], options: Mapping[str, Any] | None = None, stacks: Iterable[str | Path] = ()
+) -> list[Source]:
     """Expand files, folders and patterns to the images that they mean.
 
     Of folders and patterns what earlier runs wrote is left out, and said; a fused image is one like others, unless its
@@ -37,12 +39,17 @@ def sources(inputs: Iterable[str | Path], options: Mapping[str, Any] | None = No
     Args:
         inputs: files, folders and glob patterns.
         options: how files are read, as of :func:`bundle.io.open_image`; its values may be ``all``.
+        stacks: folders of single images, each of which is one stack.
 
     Raises:
         InputError: an input is missing, nothing is meant, or two images would have one NAME.
     """
     options = options or {}
     paths = dict.fromkeys(path for given in inputs for path in raw_images(given))
+    for folder in map(Path, stacks):
+        if not folder.is_dir():
+            raise InputError(folder, "is no folder of slices", "name the folder that holds them")
+        paths[folder] = None
     if not paths:
         raise InputError(None, "no image given", "name files, folders or patterns")
     wanted = [option for option in (PART, *AXES) if _is_all(options.get(option))]
