@@ -202,7 +202,7 @@ def test_short_vessels_are_left_out_on_request_but_not_those_that_the_border_cut
     assert np.sort(kept.lengths) == pytest.approx([10, 60], abs=1) and kept.cut.sum() == 1
 
 
-@pytest.mark.parametrize("mask", [np.zeros((9, 9)), np.ones((9, 9)), np.zeros((3, 9, 9)), np.ones((4, 9, 9))])
+@pytest.mark.parametrize("mask", [np.zeros((9, 9)), np.ones((900, 900)), np.zeros((3, 9, 9)), np.ones((4, 9, 9))])
 def test_masks_of_nothing_and_of_nothing_else_give_a_graph(mask):
     graph = vessel_graph(mask)
     assert graph.pieces == int(mask.any()) and graph.cycle_rank == 0
@@ -264,3 +264,8 @@ def test_a_mask_that_is_read_by_bricks_has_the_graph_of_the_whole(tmp_path, seed
     read = vessel_graph(Rows(mask), spacing, work=tmp_path, brick=mask.size // 4)
     assert read.as_dict() == whole.as_dict()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mask", [np.zeros((3, 9, 9)), np.ones((3, 40, 9))])
+def test_by_bricks_a_mask_of_nothing_and_of_nothing_else_too(mask):
+    assert vessel_graph(Rows(mask), brick=100).as_dict() == vessel_graph(mask).as_dict()

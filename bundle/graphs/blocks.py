@@ -18,7 +18,7 @@ from ..volumes import StoredVolume
 from .distances import depth
 from .fields import Box, Field
 from .pinholes import PINHOLE, fill_pinholes
-from .thinning import Thinning, steps_of
+from .thinning import Thinning, middle, steps_of
 
 __all__ = ["skeleton_by_blocks", "stored_without_pinholes"]
 
@@ -63,6 +63,8 @@ def skeleton_by_blocks(
     last = 0
     for box in field.bricks():
         block = _depth_of(field, box, spacing)
+        if np.isinf(block).any():  # there is no background anywhere
+            return np.array([middle(field.shape)]), np.array([np.inf])
         last = max(last, int(steps_of(block[block > 0], spacing).max(initial=0)))
         _write(depths, box, block)
     deep = Field(depths, field.voxels)

@@ -16,7 +16,7 @@ import numpy as np
 
 from .distances import depth
 
-__all__ = ["Thinning", "as_volume", "fitting", "steps_of", "thin"]
+__all__ = ["Thinning", "as_volume", "fitting", "middle", "skeleton", "steps_of", "thin"]
 
 # 3 x 3 x 3 neighbourhoods are packed into 27 bits, x fastest: bit 13 is the voxel itself
 _X_FIRST, _X_LAST = (sum(1 << (x + 3 * row) for row in range(9)) for x in (0, 2))
@@ -54,9 +54,28 @@ def thin(mask: np.ndarray, spacing: Sequence[float] | None = None) -> np.ndarray
         ValueError: the mask has neither two nor three axes, or the spacing does not fit it.
     """
     volume, spacing = as_volume(mask, spacing)
-    thinning = Thinning(volume, steps_of(depth(volume, spacing), spacing))
-    thinning.run()
-    return thinning.alive.reshape(np.shape(mask))
+    return skeleton(volume, spacing)[0].reshape(np.shape(mask))
+
+
+def skeleton(volume: np.ndarray, spacing: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """What is left of a volume, bool ``[Z, Y, X]``, and how deep in the mask each voxel of that lies, micrometres.
+
+    Of a volume of nothing but mask the voxel in the middle is left.
+    """
+    depths = depth(volume, spacing)
+    if volume.size and volume.all():
+        left = np.zeros_like(volume)
+        left[middle(volume.shape)] = True
+    else:
+        thinning = Thinning(volume, steps_of(depths, spacing))
+        thinning.run()
+        left = thinning.alive
+    return left, depths[left[volume]]
+
+
+def middle(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The voxel in the middle of a field."""
+    return tuple(side // 2 for side in shape)
 
 
 def as_volume(

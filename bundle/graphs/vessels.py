@@ -10,7 +10,6 @@ import numpy as np
 
 from ..volumes import Volume
 from .blocks import skeleton_by_blocks, stored_without_pinholes
-from .distances import depth
 from .ends import extended
 from .fields import BRICK_VOXELS, Field
 from .graph import VascularGraph
@@ -19,7 +18,7 @@ from .pinholes import fill_pinholes
 from .pruning import Line, Net, Node
 from .sections import Course, centred, radii, shares
 from .smoothing import smooth
-from .thinning import Thinning, as_volume, fitting, steps_of
+from .thinning import as_volume, fitting, skeleton
 from .tracing import trace_voxels
 
 __all__ = ["PRUNE", "vessel_graph"]
@@ -66,11 +65,8 @@ def vessel_graph(
     settings = {"prune": prune, "min_length": min_length, "unit": "pixel" if spacing is None else "micrometer"}
     if isinstance(mask, np.ndarray | list):
         volume, steps = as_volume(fill_pinholes(mask, pinholes), spacing)
-        depths = depth(volume, steps)
-        thinning = Thinning(volume, steps_of(depths, steps))
-        thinning.run()
-        left = thinning.alive
-        return _graph_of(np.argwhere(left), depths[left[volume]], Field(volume), np.array(steps), **settings)
+        left, depths = skeleton(volume, steps)
+        return _graph_of(np.argwhere(left), depths, Field(volume), np.array(steps), **settings)
     with TemporaryDirectory(dir=work) as folder:
         steps = fitting(spacing, 3)
         field = stored_without_pinholes(Field(mask, brick), pinholes, Path(folder) / "mask")
