@@ -41,7 +41,7 @@ from .. import __version__
 from ..comparison import csv_text, place, quantities_of, read_groups, read_table, smallest_p
 from ..errors import InputError
 from ..graphs import VascularGraph
-from ..io import OUTPUT_SUFFIXES, atomic, image_name, open_image, output_path
+from ..io import OUTPUT_SUFFIXES, Source, atomic, open_image, output_path
 from ..reporting import (
     Grouping,
     ImageEntry,
@@ -55,7 +55,7 @@ from ..reporting import (
 from ..segmentation import disagreement_on_mask
 from ..transforms import FuseFocus
 from . import compare, measure, segment
-from .words import listed, reading_options
+from .words import listed_sources, reading_options
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -84,27 +84,26 @@ def run(arguments: argparse.Namespace) -> int:
         0 if everything asked for was written, 1 if an input failed.
     """
     segment.log_to_terminal()
-    paths, failed = listed(arguments.inputs)
-    if not paths:
+    sources, failed = listed_sources(arguments.inputs, reading_options(arguments))
+    if not sources:
         return 1
     if arguments.groups is not None:  # what is wrong with it is better known before than after an hour
-        place([{"image": image_name(path)} for path in paths], read_groups(arguments.groups), arguments.groups)
-    parser = segment.configured(_with(arguments, output=arguments.output / SEGMENTED), paths)
+        place([{"image": source.name} for source in sources], read_groups(arguments.groups), arguments.groups)
+    parser = segment.configured(_with(arguments, output=arguments.output / SEGMENTED), sources)
     settings = _settings(parser, arguments)
     _same_settings(settings, arguments)
-    problems = _segment(paths, parser)
+    problems = _segment(parser)
     failed += len(problems)
-    masks = {path: _output(arguments, SEGMENTED, path, "mask") for path in paths}
-    masks = {path: mask for path, mask in masks.items() if mask.exists()}
-    if not masks:
+    finished = parser.get_parsed_content("outputs").finished(sources)
+    if not finished:
         raise InputError(arguments.output, "no image was segmented, so that there is nothing to report", "see above")
     words = _with(arguments, output=arguments.output / MEASURED)
-    failed += measure.measure_segmented(list(masks), words, arguments.output / SEGMENTED)
+    failed += measure.measure_segmented(finished, words, arguments.output / SEGMENTED)
     rows = {row["image"]: row for row in read_table(arguments.output / MEASURED / "images.csv")}
     entries: list[ImageEntry] = []
-    for path in tqdm(masks, desc="report", unit="image", leave=False, disable=None):
-        if image_name(path) in rows:
-            entries.append(_entry(path, rows[image_name(path)], arguments))
+    for source in tqdm(finished, desc="report", unit="image", leave=False, disable=None):
+        if source.name in rows:
+            entries.append(_entry(source, rows[source.name], arguments))
     shown = [rows[entry.name] for entry in entries]  # the table holds what was measured of other inputs as well
     grouping = _compare(shown, arguments)
     methods = _methods(entries, grouping, parser, settings, arguments)
@@ -117,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _output(arguments: argparse.Namespace, folder: str, source: Path, kind: str) -> Path:
+def _output(arguments: argparse.Namespace, folder: str, source: Source, kind: str) -> Path:
     return output_path(arguments.output / folder, source, kind, OUTPUT_SUFFIXES[arguments.format])
 
 
@@ -132,7 +131,7 @@ class _Problems(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def _segment(paths: list[Path], parser: ConfigParser) -> list[str]:
+def _segment(parser: ConfigParser) -> list[str]:
     """Segment; the lines of inputs that failed."""
     logger, problems = logging.getLogger(__package__.split(".")[0]), _Problems()
     logger.addHandler(problems)
@@ -168,7 +167,7 @@ def _with(arguments: argparse.Namespace, **words: object) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(arguments), **words})
 
 
-def _entry(source: Path, row: Mapping[str, str], arguments: argparse.Namespace) -> ImageEntry:
+def _entry(source: Source, row: Mapping[str, str], arguments: argparse.Namespace) -> ImageEntry:
     """What the page shows of an image."""
     mask = open_image(_output(arguments, SEGMENTED, source, "mask"))
     found = mask.array() != 0
@@ -199,24 +198,24 @@ def _spacing(row: Mapping[str, str]) -> list[float]:
     return [float(row[f"spacing_{axis}"] or "nan") for axis in "zyx"]
 
 
-def _grey(source: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, str]:
+def _grey(source: Source, arguments: argparse.Namespace) -> tuple[np.ndarray, str]:
     """The image that was segmented, or a projection of the stack, and what it is."""
     fused = _output(arguments, SEGMENTED, source, "fused")
     if fused.exists():
         return open_image(fused).array(), "fused stack"
-    raw = open_image(source, **reading_options(arguments))
+    raw = open_image(source.path, **{**reading_options(arguments), **source.choices})
     grey = raw.plane(0)
     for z in range(1, len(raw)):
         grey = np.maximum(grey, raw.plane(z))
     return grey, "maximum projection" if len(raw) > 1 else "image"
 
 
-def _slices(source: Path, row: Mapping[str, str], arguments: argparse.Namespace) -> tuple[np.ndarray, float] | None:
+def _slices(source: Source, row: Mapping[str, str], arguments: argparse.Namespace) -> tuple[np.ndarray, float] | None:
     """A fused stack's depth map and the distance of its slices, in the table's unit."""
     depth = _output(arguments, SEGMENTED, source, "depth")
     if not depth.exists():
         return None
-    raw = open_image(source, **reading_options(arguments))
+    raw = open_image(source.path, **{**reading_options(arguments), **source.choices})
     known = row["unit"] == "micrometer" and raw.spacing is not None
     return open_image(depth).array(), raw.spacing[0] if known else 1.0
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from pathlib import Path
 
 from ..errors import InputError
-from ..io import Source, expand, is_possible_size, list_images, raw_images, sources
+from ..io import Source, is_possible_size, raw_images, sources
 
 READING = ("channel", "time", "scene", "position", "axes", "spacing")
 
@@ -99,22 +98,6 @@ def length(text: str) -> float:
 def reading_options(arguments: argparse.Namespace) -> dict:
     """The arguments of :func:`add_reading_arguments` as :func:`bundle.io.open_image` takes them."""
     return {name: getattr(arguments, name) for name in READING}
-
-
-def listed(inputs: Iterable[str]) -> tuple[list[Path], int]:
-    """The files meant by a command's words, and how many words mean none, which is said.
-
-    Raises:
-        InputError: two files have one NAME, so that their outputs would collide.
-    """
-    found, failed = [], 0
-    for given in inputs:
-        try:
-            found += expand(Path(given))
-        except InputError as error:
-            failed += 1
-            print(error, file=sys.stderr)
-    return list_images(found) if found else [], failed
 
 
 def listed_sources(
