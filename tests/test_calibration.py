@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -152,3 +153,14 @@ def test_info_takes_two_lengths_for_an_image_and_three_for_a_stack_before_the_fi
     with pytest.raises(SystemExit):
         main(["fuse", str(tmp_path), "--output", str(tmp_path), "--spacing", "0.8"])
     assert "give micrometres along Z, Y and X" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("step", "remarks"), [(2.0, 0), (3.0, 1)])
+def test_a_nifti_header_that_contradicts_its_affine_says_so(tmp_path, caplog, step, remarks):
+    image = nibabel.Nifti1Image(ARRAY.T, np.diag([0.25, 0.5, 2, 1]))
+    image.header.set_xyzt_units("micron")
+    content = bytearray(image.to_bytes())
+    content[88:92] = np.float32(step).tobytes()  # pixdim[3], the step along Z
+    (tmp_path / "a.nii").write_bytes(content)
+    assert open_image(tmp_path / "a.nii").spacing == pytest.approx((step, 0.5, 0.25))
+    assert len(caplog.records) == remarks

@@ -12,13 +12,16 @@ from .remarks import remark
 from .spacing import MICROMETRES, is_possible_size, is_usual, to_micrometres
 
 Spacing = Mapping[str, float | None]
+TAGS = "its resolution tags"
 AGREE = 0.01  # of a length
 # of a page that is printed or shown on a screen a pixel is larger: 1270 to the inch
 _PRINTED = 20.0
 _INCH, _CENTIMETRE = 2, 3
 
 
-def agreed(path: Path, sources: Mapping[str, Spacing], compared: Spacing | None = None) -> dict[str, float | None]:
+def agreed(
+    path: Path, sources: Mapping[str, Spacing], compared: Mapping[str, Spacing] | None = None
+) -> dict[str, float | None]:
     """The pixel size that a file states, if need be one of several.
 
     The first source that states a possible length along an axis is believed. If another differs by more than 1 % this
@@ -27,7 +30,7 @@ def agreed(path: Path, sources: Mapping[str, Spacing], compared: Spacing | None 
     Args:
         path: the file, for the message.
         sources: what states it, and micrometres by axis; the most trustworthy first.
-        compared: of the tags that say how large a page is printed: never believed alone, only compared.
+        compared: the same of what is never believed alone, as the tags that say how large a page is printed.
 
     Returns:
         Micrometres by axis; where no source is possible, what the first states, which is for the caller to refuse.
@@ -39,8 +42,9 @@ def agreed(path: Path, sources: Mapping[str, Spacing], compared: Spacing | None 
         stated = {name: spacing[axis] for name, spacing in named.items() if spacing.get(axis) is not None}
         possible = {name: length for name, length in stated.items() if is_possible_size(length)}
         chosen[axis] = next(iter((possible or stated).values()), None)
-        if compared and possible and compared.get(axis) is not None:
-            possible["its resolution tags"] = compared[axis]
+        if possible:
+            others = {name: spacing.get(axis) for name, spacing in (compared or {}).items()}
+            possible |= {name: length for name, length in others.items() if length is not None}
         if any(not math.isclose(length, chosen[axis], rel_tol=AGREE) for length in possible.values()):
             against |= dict.fromkeys(f"{axis} {length:.6g} µm by {name}" for name, length in possible.items())
     if against:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from .atomic import atomic
+from .calibration import agreed
 from .embedded import as_comment
 from .image import Recording
 from .ome_xml import MOST_PLANES
@@ -55,6 +56,10 @@ def recordings(path: Path) -> list[Recording]:
         steps = type(header).from_fileobj(file, check=False)["pixdim"][1:4]
     spacing = {axis: to_micrometres(float(step), unit) for axis, step in zip(axes[:3], steps, strict=False)}
     millimetres = _MILLIMETRES.get(header.get_xyzt_units()[0], 1)
+    if header["sform_code"] > 0 or header["qform_code"] > 0:  # else its affine is made of the steps
+        lengths = np.linalg.norm(image.affine[:3, :3], axis=0)
+        by_affine = {axis: to_micrometres(float(one), unit) for axis, one in zip(axes[:3], lengths, strict=False)}
+        spacing = agreed(path, {"its header": spacing}, {"its affine": by_affine})
     return [
         Recording(
             path,

@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from .calibration import agreed, resolution_tags
+from .calibration import TAGS, agreed, resolution_tags
 from .image import Recording
 from .ome_xml import Ome, OmeImage, parse
 from .pages import AGAIN, check_page, check_whole, meaning, opened, page_rows
@@ -194,7 +194,7 @@ def _recording(path: Path, image: OmeImage, files: Mapping[str | None, _File], d
         file, number = places[place]
         with file.page(number) as page:
             check_page(path, page, key, place + 1, declared)
-    spacing = agreed(path, {"OME-XML": image.spacing}, resolution_tags(key))
+    spacing = agreed(path, {"OME-XML": image.spacing}, {TAGS: resolution_tags(key)})
     inner = "YXS" if meant.samples else "YX"
     shape = key.imagelength, key.imagewidth
     if shape != image.shape[-2:]:

@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import InputError
 from . import ome_xml
 from .atomic import atomic_folder
+from .calibration import agreed
 from .embedded import ATTRIBUTE
 from .extras import format_library
 from .image import Recording
@@ -105,7 +106,7 @@ def _recording(
     labels = [str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", ())]
     names = tuple(labels) if len(labels) == dict(zip(axes, array.shape, strict=True)).get("C", 1) else ()
     if ome is not None:
-        spacing = {axis: length if spacing.get(axis) is None else spacing[axis] for axis, length in ome.spacing.items()}
+        spacing = agreed(path, {"the arrays": spacing, "OME-XML": ome.spacing})
         names = names or ome.channels
 
     def rows(index: Mapping[str, int], start: int, stop: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def _spacing(path: Path, tiff: tifffile.TiffFile) -> dict[str, float | None]:
         about = tiff.imagej_metadata or {}
         if "unit" in about:
             sources["ImageJ"] = calibration.imagej(path, tiff.pages.first, about) | {"Z": None}
-    return calibration.agreed(path, sources, calibration.resolution_tags(tiff.pages.first))
+    return calibration.agreed(path, sources, {calibration.TAGS: calibration.resolution_tags(tiff.pages.first)})
 
 
 def _check_pages(path: Path, series: tifffile.TiffPageSeries) -> None:
@@ -219,7 +219,7 @@ def _imagej(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries
         raise InputError(path, f"is truncated: it declares {declared} planes and holds {planes}", AGAIN)
     key = series.keyframe
     sources = {"ImageJ": calibration.imagej(path, key, about)}
-    spacing = calibration.agreed(path, sources, calibration.resolution_tags(key))
+    spacing = calibration.agreed(path, sources, {calibration.TAGS: calibration.resolution_tags(key)})
     recording = _recording(path, series, spacing)
     if "spacing" not in about and recording.size.get("Z", 1) > 1 and spacing["Z"] is not None:
         remark(path, f"states no z step, by which ImageJ means {spacing['Z']:g} µm; --spacing states another")
