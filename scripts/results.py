@@ -122,6 +122,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "platforms": platforms,
     "right_answers": lambda: plain(read("measurements/right_answers.csv")),
     "coverage": coverage,
+    "phantoms": lambda: plain(read("measurements/phantoms.csv")),
     "stack_memory": lambda: plain(read("stack_memory.csv")),
 }
 

@@ -237,6 +237,7 @@ def test_intervals_come_of_the_replicates_and_of_what_was_calibrated():
     assert row["length_high"] == pytest.approx(row["length"] * np.exp(1.6 * (spread + 0.01)))
     assert row["length_low"] == pytest.approx(row["length"] * np.exp(-1.6 * (spread + 0.01)))
     assert row["fraction_low"] < row["fraction"] < row["fraction_high"] <= 100
+    assert row["length_density_high"] / row["length_density"] == pytest.approx(row["length_high"] / row["length"])
     assert row["branch_points_low"] == 0 and row["interval"] == "90 %"
     assert 0 < row["expected_length"] < row["length"]
     assert "length_low" not in add_intervals(found, replicates, {}).image

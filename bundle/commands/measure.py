@@ -29,7 +29,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,8 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..errors import InputError
-from ..io import KINDS, OUTPUT_SUFFIXES, Image, expand, image_name, list_images, open_image, output_path
+from ..io import KINDS, OUTPUT_SUFFIXES, Image, as_source, expand, image_name, list_images, open_image, output_path
+from ..io import Source as Input
 from ..measurements import (
     TABLES,
     Measurement,
@@ -56,8 +57,6 @@ from ..measurements import (
 from ..metrics import as_mask
 from ..transforms import empty_margin
 from .words import add_reading_arguments, reading_options
-
-GRAPH_SUFFIXES = (".graphml", ".vtp", ".swc")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,16 +104,18 @@ class Source:
         mask: its file.
         beside: further files by kind: image, probability, disagreement, region.
         raw: whether the image is as a microscope wrote it, so that the channel and the like are chosen of it.
+        choices: what is read of this one, such as its channel, where the words do not say it of all.
     """
 
     name: str
     mask: Path
     beside: dict[str, Path] = field(default_factory=dict)
     raw: bool = False
+    choices: Mapping[str, object] = field(default_factory=dict)
 
     def reading(self, kind: str, arguments: argparse.Namespace) -> dict:
         """How the mask or the image is read: where there is a raw image, channels are its and not the mask's."""
-        options = reading_options(arguments)
+        options = {**reading_options(arguments), **self.choices}
         if kind == ("image" if self.raw else "mask"):
             return options
         return {"spacing": options["spacing"]}
@@ -176,7 +177,9 @@ def _sources(given: Iterable[str], images: Path | None) -> tuple[list[Source], i
     return sources, failed
 
 
-def measure_segmented(inputs: Sequence[Path], arguments: argparse.Namespace, segmented: Path | None = None) -> int:
+def measure_segmented(
+    inputs: Sequence[Path | Input], arguments: argparse.Namespace, segmented: Path | None = None
+) -> int:
     """Measure the masks that segment made of its inputs.
 
     Args:
@@ -188,15 +191,14 @@ def measure_segmented(inputs: Sequence[Path], arguments: argparse.Namespace, seg
         0 if every mask was measured or kept, 1 otherwise.
     """
     sources = []
-    for path in inputs:
-        mask = output_path(segmented or arguments.output, path, "mask", OUTPUT_SUFFIXES[arguments.format])
+    for given in map(as_source, inputs):
+        mask = output_path(segmented or arguments.output, given, "mask", OUTPUT_SUFFIXES[arguments.format])
         if mask.exists():
-            name = image_name(path)
-            beside = _beside(name, mask, None)
+            beside = _beside(given.name, mask, None)
             if arguments.mode in ("stack", "both"):  # the mask has the stack's slices, the fusion has not
-                beside["image"] = path
-            raw = beside.setdefault("image", path) == path
-            sources.append(Source(name, mask, beside, raw))
+                beside["image"] = given.path
+            raw = beside.setdefault("image", given.path) == given.path
+            sources.append(Source(given.name, mask, beside, raw, given.choices))
     options = {"images": None, "roi": None, "min_length": 0.0, "prune": None, "swc": False}
     return measure_all(sources, 0, argparse.Namespace(**{**options, **vars(arguments)}))
 
@@ -261,7 +263,12 @@ def _settings(source: Source, arguments: argparse.Namespace) -> dict:
     files = {"mask": source.mask, **source.beside}
     if arguments.roi is not None:
         files["region"] = _named(source.name, arguments.roi, source.mask, "region")
-    options = {**reading_options(arguments), "min_length": arguments.min_length, "prune": arguments.prune}
+    options = {
+        **reading_options(arguments),
+        **source.choices,
+        "min_length": arguments.min_length,
+        "prune": arguments.prune,
+    }
     return {
         "version": __version__,
         "files": {kind: [path.name, _digest(path)] for kind, path in sorted(files.items())},

@@ -42,7 +42,8 @@ LOW, HIGH, GAPS, FRAGMENTS = 0.45, 0.95, 2, 30  # as in configs/inference.json
 AGREES = 0.9  # Dice of the mask with the one that the probability gives, below which it is of something else
 LEAST = 8  # replicates in which a number must be defined
 COUNTS = {"branch_points", "end_points", "segments", "pieces", "loops"}
-INTERVALS = tuple(column.name for column in IMAGES if column.interval)
+DENSITIES = {"length_density": "length", "branch_point_density": "branch_points"}  # which have their numbers' intervals
+INTERVALS = tuple(column.name for column in IMAGES if column.interval and column.name not in DENSITIES)
 OF_SEGMENTS = tuple(column.name for column in SEGMENTS if column.interval)
 FILE = Path(__file__).with_name("interval_constants.json")
 
@@ -203,6 +204,9 @@ def add_intervals(measurement: Measurement, replicates: Replicates, calibrated: 
     for name in INTERVALS:
         if name in of["image"]:
             row |= _interval(name, row[name], replicates.image[name], of["image"][name])
+    for name, count in DENSITIES.items():
+        for end in ("low", "high") if f"{count}_low" in row and row[count] else ():
+            row[f"{name}_{end}"] = row[f"{count}_{end}"] * row[name] / row[count]
     segments, expected = [], 0.0
     for e, segment in enumerate(measurement.segments):
         segment = dict(segment)
