@@ -542,8 +542,8 @@ def colours(path):
     tifffile.imwrite(path, noise((40, 56, 3)), photometric="rgb")
 
 
-def not_a_number(path):
-    image_file(path, np.where(np.eye(40), np.nan, 1).astype(np.float32))
+def nothing_but_nan(path):
+    image_file(path, np.full((40, 40), np.nan, np.float32))
 
 
 def infinite(path):
@@ -572,8 +572,8 @@ def five_axes(path):
         ("bad.png", half_png, "damaged"),
         ("bad.tif", damaged, "bad.tif"),
         ("bad.tif", colours, "--channel"),
-        ("bad.tif", not_a_number, "not finite"),
-        ("bad.tif", infinite, "not finite"),
+        ("bad.tif", nothing_but_nan, "nothing but NaN"),
+        ("bad.tif", infinite, "infinity, which is no grey value"),
         ("bad.tif", complex_numbers, "complex64"),
         ("bad.tif", five_axes, "--channel"),
     ],
