@@ -25,11 +25,13 @@ def met(
         least: over how long a stretch at least a line's direction is taken.
 
     Returns:
-        The nodes' positions; the lines, straight where they were bent, but for those that are bent altogether.
+        The nodes' positions; the lines, straight where they were bent. Of two between the same nodes one that is bent
+        altogether keeps its way.
     """
     pull = np.zeros((len(nodes), 3, 3))
     target = np.zeros((len(nodes), 3))
     first, last = [], []
+    ways: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in nodes]
     for line, (a, b) in zip(lines, edges, strict=True):
         for node, turned, leaves in ((a, line, first), (b, line[::-1], last)):
             out = np.flatnonzero(np.linalg.norm(turned - nodes[node], axis=1) > reach[node])
@@ -44,13 +46,21 @@ def met(
                 across = np.eye(3) - np.outer(direction, direction) / length**2
                 pull[node] += across
                 target[node] += across @ start
+                ways[node].append((start, direction))
     moved = nodes.copy()
     for node in np.flatnonzero(np.trace(pull, axis1=1, axis2=2) > 2):  # two lines at least
         place = np.linalg.solve(pull[node] + _HOLD * np.eye(3), target[node] + _HOLD * nodes[node])
-        shift = place - nodes[node]
-        moved[node] += shift * min(1.0, reach[node] / max(np.linalg.norm(shift), 1e-12))
+        near = np.linalg.norm(place - nodes[node]) <= reach[node]
+        if near and all((start - place) @ direction > 0 for start, direction in ways[node]):  # no line turns back
+            moved[node] = place
+    _, pair, joining = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True)
+    only = (joining[pair.ravel()] == 1) & (edges[:, 0] != edges[:, 1])
     straight = []
-    for line, (a, b), start, stop in zip(lines, edges, first, last, strict=True):
-        inner = line[max(start, 1) : len(line) - max(stop, 1)] if start + stop < len(line) else line[1:-1]
+    for line, (a, b), start, stop, alone in zip(lines, edges, first, last, only, strict=True):
+        bent = start + stop >= len(line) or (reach[a] and reach[b] and not start and not stop)
+        if bent:
+            inner = line[:0] if alone else line[1:-1]  # two lines around a hole keep their ways
+        else:
+            inner = line[max(start, 1) : len(line) - max(stop, 1)]
         straight.append(np.concatenate([moved[[a]], inner, moved[[b]]]))
     return moved, straight
