@@ -84,9 +84,7 @@ def read_weights(path: str | Path) -> dict:
     path = Path(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        if not error.errno:
-            raise InputError(path, "is not a file of weights, or is damaged", _ANOTHER) from error
+    except PermissionError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check that you may read it") from error
     except Exception as error:  # bytes that are no pickle may read as any command and fail in any way
         raise InputError(path, "is not a file of weights, or is damaged", _ANOTHER) from error
