@@ -422,3 +422,19 @@ def test_processes_make_equally_many_steps_of_an_odd_epoch():
     shards = [list(CropSampler(dataset, num_replicas=2, rank=rank)) for rank in range(2)]
     assert [len(shard) for shard in shards] == [5, 5]
     assert len(set(shards[0] + shards[1])) == 9
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (np.zeros((20, 30), np.uint8), "empty mask"),
+        (np.full((20, 30), 255, np.uint8), "full mask"),
+        (np.where(np.eye(20, 30), 0, 255).astype(np.uint8), "may be inverted"),
+        (np.where(np.eye(20, 30), 255, 0).astype(np.uint8), None),
+    ],
+)
+def test_a_mask_that_is_hardly_meant_so_gets_a_remark(tmp_path, caplog, mask, said):
+    image = np.random.default_rng(0).integers(0, 256, mask.shape, np.uint8)
+    read(pair_of(tmp_path, image, mask))
+    lines = [record.getMessage() for record in caplog.records if "m.tif" in record.getMessage()]
+    assert len(lines) == (said is not None) and (said is None or said in lines[0])

@@ -10,7 +10,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
 from ..errors import InputError
-from ..io import why_no_mask
+from ..io import remark, why_no_mask
 from .arrays import channels_first, source
 from .focus import FuseFocus
 
@@ -42,6 +42,7 @@ class BinaryLabel(Transform):
 class BinaryLabeld(MapTransform):
     """Dictionary twin of :class:`BinaryLabel`, which also compares the mask's size with the image's.
 
+    A mask that is empty, full or for more than half vessel, as an inverted one, gets a remark.
     A mask drawn on the slices of a stack is projected, as the stack was when it was fused.
 
     Args:
@@ -73,4 +74,23 @@ class BinaryLabeld(MapTransform):
                     source(mask), f"has {sizes[0]} pixels, its image {source(image)} {sizes[1]}", "give a matching pair"
                 )
             out[key] = self.transform(mask)
+            doubt = doubtful(np.asarray(out[key]) > 0)
+            if doubt and source(mask) is not None:
+                remark(source(mask), f"{doubt}; a network learns from it all the same")
         return out
+
+
+def doubtful(mask: np.ndarray) -> str:
+    """What makes one wonder whether a mask is what its image's annotator meant; nothing if nothing does.
+
+    Args:
+        mask: bool, of any shape.
+    """
+    share = mask.mean()
+    if share == 0:
+        return "is an empty mask, no vessel is marked"
+    if share == 1:
+        return "is a full mask, all of it is marked as vessel"
+    if share > 0.5:
+        return f"marks {100 * share:.0f} % as vessel, it may be inverted"
+    return ""
