@@ -21,7 +21,7 @@ from bundle.io import atomic
 from bundle.measurements import clip_graph, measure, measure_graph
 from bundle.phantoms import FAMILIES, make_phantom
 
-from .right_answers import by_skan
+from .benchmarks.right_answers import by_skan
 
 HERE = Path(__file__).resolve().parents[1]
 RESULT = HERE / "docs" / "results" / "measurements" / "phantoms.csv"

@@ -33,7 +33,7 @@ from scipy import ndimage
 
 from bundle.phantoms import FAMILIES, make_phantom
 
-from .parameter_table import markdown
+from .tables.parameter_table import markdown
 
 SEED = 7
 SHAPE = (12, 256, 256)

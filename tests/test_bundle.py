@@ -22,7 +22,7 @@ from bundle.aliases import MOVED
 from bundle.errors import InputError
 from bundle.networks import CascadeEnsemble, UNet, load_weights
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
-from scripts import publish_weights
+from scripts.release import publish_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = [

@@ -20,7 +20,6 @@ from scipy.special import expit
 from bundle.data import labelled_images
 from bundle.errors import InputError
 from bundle.networks import UNet
-from scripts import paired, results
 from scripts.experiments import (
     EXPERIMENTS,
     few_labels,
@@ -38,6 +37,7 @@ from scripts.experiments.averages import Average
 from scripts.experiments.datasets import SLICES, dataset
 from scripts.experiments.parts import ROOT, Part, Places, read_rows, write_rows
 from scripts.experiments.trainings import STEPS, Training, made, schedule
+from scripts.tables import paired, results
 
 torch.set_num_threads(1)
 
@@ -46,7 +46,7 @@ TINY = {"_target_": "bundle.networks.UNet", "channels": [2, 3]}
 
 
 def test_pages_are_what_the_result_files_make(tmp_path, monkeypatch):
-    """`python -m scripts.results` on a clean checkout changes nothing."""
+    """`python -m scripts.tables.results` on a clean checkout changes nothing."""
     kept = results.DOCS
     for folder in ("words", "results"):
         shutil.copytree(kept / folder, tmp_path / folder)

@@ -19,7 +19,8 @@ from bundle.__main__ import main
 from bundle.errors import InputError
 from bundle.io import open_image, open_recordings, write_image
 from bundle.io.czi import _unpacked
-from scripts import format_table, results
+from scripts.benchmarks import format_table
+from scripts.tables import results
 
 DATA = Path(os.environ.get("VESSEL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FORMATS = DATA / "formats"

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: read or refused in one line, in bounded time and memory; ``scripts.fuzz`` at length."""
+"""Damaged and hostile files: read or refused in one line, in bounded time and memory; at length the fuzz benchmark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import tifffile
 from bundle.errors import InputError
 from bundle.io import list_images, open_image, open_recordings
 from bundle.io.compound import check_chains
-from scripts.fuzz_files import GREY, MAKERS, STACK
+from scripts.benchmarks.fuzz_files import GREY, MAKERS, STACK
 
 ROOT = Path(__file__).resolve().parents[1]
 REPRODUCERS = Path(__file__).with_name("reproducers")
@@ -45,7 +45,7 @@ def test_every_file_that_is_mutated_is_read_as_long_as_it_is_whole(tmp_path, nam
 
 def test_a_few_mutants_of_each_are_read_or_refused():
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.fuzz", "--cases", "62", "--seed", "7", "--formats", "nowhere"],
+        [sys.executable, "-m", "scripts.benchmarks.fuzz", "--cases", "62", "--seed", "7", "--formats", "nowhere"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -57,7 +57,7 @@ def test_a_few_mutants_of_each_are_read_or_refused():
 
 @pytest.mark.parametrize("folder", sorted(REPRODUCERS.iterdir()) if REPRODUCERS.is_dir() else [], ids=lambda p: p.name)
 def test_what_once_went_wrong_is_read_or_refused(tmp_path, folder, capfd):
-    """Found by ``scripts.fuzz``: the name is the outcome it had, format, seed and case."""
+    """Found by ``scripts.benchmarks.fuzz``: the name is the outcome it had, format, seed and case."""
     place = tmp_path / "mutant"
     shutil.copytree(folder, place)
     name = folder.name.split("-", 1)[1].rsplit("-", 2)[0]

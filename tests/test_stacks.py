@@ -27,7 +27,7 @@ from bundle.io import MicroscopyReader, open_image, write_ome_tiff
 from bundle.networks import CascadeEnsemble
 from bundle.segmentation import StackSegmenter, WholeOrWindowsInferer
 from bundle.transforms import CloseGaps, FuseFocus, HysteresisThreshold, LinearContrast, RemoveFragments
-from scripts.measure_stacks import peak_of, planes
+from scripts.benchmarks.measure_stacks import peak_of, planes
 
 ROOT = Path(__file__).resolve().parents[1]
 CHANNELS = [2, 4]

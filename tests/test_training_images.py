@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bundle.phantoms import make_phantom
-from scripts import microscopes, training_images
+from scripts.benchmarks import microscopes
+from scripts.release import training_images
 
 SMALL = (6, 64, 64)
 

@@ -3,8 +3,8 @@
 The mask is made again 15 times: of S, and of the higher and the lower of the two cascades' probabilities at each pixel
 (S ± |L − N| / 2), each at five shifts of both thresholds. What the number's logarithm varies by over them, its spread,
 is small where the cascades are sure and agree. By how many spreads measured numbers lie from true ones was found on
-phantoms (``python -m scripts.calibrate_intervals``) and stands in interval_constants.json. That it holds for an image
-assumes that the image is to the network as those phantoms are.
+phantoms (``python -m scripts.benchmarks.calibrate_intervals``) and stands in interval_constants.json. That it holds for
+an image assumes that the image is to the network as those phantoms are.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 python -m scripts.experiments NAME … [--vessmap DIR] [--vesselnn DIR] [--retina DIR] [--nnunet BIN]
 
 A part whose file in docs/results is there is skipped, and a training goes on where it stopped, so that a command can be
-broken off and given again at any time. Make the pages anew by python -m scripts.results.
+broken off and given again at any time. Make the pages anew by python -m scripts.tables.results.
 """
 
 from __future__ import annotations

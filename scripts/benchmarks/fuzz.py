@@ -1,9 +1,9 @@
 """Read damaged files by the thousand: each is read, or refused in one line, in bounded time and memory.
 
-python -m scripts.fuzz --minutes 10
-python -m scripts.fuzz --minutes 2 --seed 0                  the short form of every change
-python -m scripts.fuzz --minutes 60 --formats DIR            with real files of real microscopes
-python -m scripts.fuzz --cases 10000 --result docs/results/fuzz.csv
+python -m scripts.benchmarks.fuzz --minutes 10
+python -m scripts.benchmarks.fuzz --minutes 2 --seed 0                  the short form of every change
+python -m scripts.benchmarks.fuzz --minutes 60 --formats DIR            with real files of real microscopes
+python -m scripts.benchmarks.fuzz --cases 10000 --result docs/results/fuzz.csv
 
 Small files of every format are made, and mutated at random, the same for a seed: cut off, bytes changed, numbers made
 huge, words of their texts exchanged, parts removed. Each is opened and read by a process of its own, whose memory is
@@ -150,7 +150,7 @@ class Reading:
         return tuple(json.loads(answer))
 
     def _start(self) -> None:
-        words = [sys.executable, "-m", "scripts.fuzz", "--worker"]
+        words = [sys.executable, "-m", "scripts.benchmarks.fuzz", "--worker"]
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(words, text=True, encoding="utf-8", **options)
         self.answers, self.done = queue.Queue(), 0
@@ -369,7 +369,7 @@ ATEXIT: list[Path] = []
 
 def made(folder: Path) -> list[tuple[str, Path, str]]:
     """Make a small file of every format: a name, a folder that holds nothing else, and what is opened in it."""
-    from scripts.fuzz_files import MAKERS
+    from scripts.benchmarks.fuzz_files import MAKERS
 
     seeds = []
     for name, (opened, make) in MAKERS.items():

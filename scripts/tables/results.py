@@ -2,7 +2,7 @@
 
 Words name a table by a comment on a line of its own: ``<!-- table: NAME -->``, NAME a key of :data:`TABLES`.
 
-python -m scripts.results
+python -m scripts.tables.results
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from bundle.metrics import summarize
 
-from .experiments import pages
+from ..experiments import pages
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 NUMBERS = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step", "dice", "cldice")
 
 
@@ -31,7 +31,8 @@ def main() -> None:
         text = re.sub(
             r"^<!-- table: (\w+) -->$", lambda match: TABLES[match[1]](), words.read_text(encoding="utf-8"), flags=re.M
         )
-        note = f"<!-- made by python -m scripts.results of docs/words/{words.name} and docs/results; change those -->\n"
+        made_of = f"docs/words/{words.name} and docs/results"
+        note = f"<!-- made by python -m scripts.tables.results of {made_of}; change those -->\n"
         (DOCS / words.name).write_text(note + text, encoding="utf-8", newline="\n")
 
 

@@ -1,6 +1,6 @@
 """Write docs/parameters.md: the paper's Table I beside the parameter counts of the networks here.
 
-python scripts/parameter_table.py [--output docs/parameters.md]
+python scripts/tables/parameter_table.py [--output docs/parameters.md]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 
 from bundle.networks import DBAC, DDMAC, CascadeEnsemble, DeeperUNetPlusPlus, UNet, UNetPlusPlus, count_parameters
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TABLE_I = {"U-Net++": 71_106_794, "deeper U-Net++": 80_171_050, "DBAC": 80_190_922, "DDMAC": 80_210_861}
 FIVE_LEVELS = (32, 64, 128, 256, 512)
 SIX_LEVELS = (*FIVE_LEVELS, 1024)
@@ -21,7 +21,7 @@ PAPER = {"channels": FIVE_LEVELS, "refine_channels": SIX_LEVELS, "refine_blocks_
 PAGE = """\
 # Parameter counts
 
-Made by `python scripts/parameter_table.py`; a test compares this page with what the program makes.
+Made by `python scripts/tables/parameter_table.py`; a test compares this page with what the program makes.
 
 ## Beside the paper's Table I
 

@@ -1,6 +1,6 @@
 """Make the images that the shipped weights are trained on: phantoms of every family, VessMAP, synthetic angiograms.
 
-    python -m scripts.training_images DIR OUT [--count 40] [--seed 1]
+    python -m scripts.release.training_images DIR OUT [--count 40] [--seed 1]
 
 DIR holds ``vessmap`` and ``octa/synthetic``. OUT becomes a dataset folder whose images are as the network sees them:
 their contrast is enhanced already, in one of several ways drawn by chance, so that none of them is what the network

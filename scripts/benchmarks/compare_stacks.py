@@ -1,6 +1,6 @@
 """Score the shipped weights on stacks, slice by slice, fused, and both reconciled: docs/results/stacks_*.csv.
 
-    python -m scripts.compare_stacks --vesselnn DIR [--phantoms 8] [--output docs/results] [--work runs/stacks]
+    python -m scripts.benchmarks.compare_stacks --vesselnn DIR [--phantoms 8] [--output docs/results] [--work DIR]
 
 Stacks are those of vesselNN, whose voxel sizes stand in SOURCE.md beside them, and phantoms of a seed that nothing was
 trained or chosen on. What the network gives for a stack is kept in the working folder, by the weights that gave it, so
@@ -36,7 +36,7 @@ from bundle.transforms import (
 )
 from bundle.volumes import reconcile
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "models" / "model.pt"
 SAMPLINGS = (((32, 256, 256), (2.0, 0.8, 0.8)), ((16, 256, 256), (5.0, 1.0, 1.0)))  # confocal, and as of vesselNN
 CHOICE_SEED, HELD_OUT_SEED = 11, 12  # of the phantoms that thresholds were chosen on, and of others

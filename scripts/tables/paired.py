@@ -1,6 +1,6 @@
 """Compare two rows of the experiments image by image: mean difference in points, and Wilcoxon's signed-rank test.
 
-    python -m scripts.paired EXPERIMENT/ROW EXPERIMENT/ROW
+    python -m scripts.tables.paired EXPERIMENT/ROW EXPERIMENT/ROW
 
 A row with several seeds is averaged over them first. Rows are called as their files in docs/results.
 """
@@ -11,8 +11,8 @@ import argparse
 
 import numpy as np
 
-from .experiments.pages import difference
-from .experiments.parts import RESULTS, Row, read_rows
+from ..experiments.pages import difference
+from ..experiments.parts import RESULTS, Row, read_rows
 
 MEASURES = ("dice", "cldice", "sensitivity", "precision")
 

@@ -1,10 +1,10 @@
-"""Train one cascade of the shipped weights further, on the images of python -m scripts.training_images.
+"""Train one cascade of the shipped weights further, on the images of python -m scripts.release.training_images.
 
-    python -m scripts.train_microscopes dbac IMAGES OUT [--weights models/model.pt] [--max_epochs 3]
-    python -m scripts.train_microscopes ddmac IMAGES OUT
+    python -m scripts.release.train_microscopes dbac IMAGES OUT [--weights models/model.pt] [--max_epochs 3]
+    python -m scripts.release.train_microscopes ddmac IMAGES OUT
 
 The cascades have no parameter in common, so that each has a process, and one thread, of its own. The same command goes
-on where it stopped. ``python scripts/publish_weights.py OUT_DBAC/checkpoints/last.pt OUT_DDMAC/checkpoints/last.pt``
+on where it stopped. ``python scripts/release/publish_weights.py DBAC DDMAC``, each the checkpoints/last.pt of its OUT,
 puts both into models/model.pt.
 """
 
@@ -16,8 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .experiments.parts import ROOT
-from .experiments.release import NORM, UNET
+from ..experiments.parts import ROOT
+from ..experiments.release import NORM, UNET
 
 CONFIGS = ("train", "fine_tune", "microscopes")
 

@@ -6,7 +6,7 @@ network costs little. Slices are 512 × 512, 16 bit, made plane by plane: noise,
 slice. Thresholds of the tiny network lie in the middle of its probabilities, so that components are many. Rows that
 are there are kept. On a machine that has other work the times are too long, the memory is right.
 
-python -m scripts.measure_stacks
+python -m scripts.benchmarks.measure_stacks
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scipy.ndimage import gaussian_filter
 from bundle.io import Layout, write_image_planes
 from bundle.networks import CascadeEnsemble
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "results" / "stack_memory.csv"
 SIDE = 512
 TINY = [2, 4]

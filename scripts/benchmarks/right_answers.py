@@ -1,6 +1,6 @@
 """Measure shapes whose numbers are known: docs/results/measurements/right_answers.csv.
 
-    python -m scripts.right_answers
+    python -m scripts.benchmarks.right_answers
 
 Each shape is drawn as a mask and measured by this bundle, by skan 0.13 on scikit-image's skeleton (lengths are sums of
 steps between pixels, diameters twice the distance to the background, branch points its pixels of three neighbours or
@@ -25,7 +25,7 @@ from bundle.io import atomic
 from bundle.measurements import censored_mean, measure, tissue_distances
 from tests import shapes
 
-RESULT = Path(__file__).resolve().parents[1] / "docs" / "results" / "measurements" / "right_answers.csv"
+RESULT = Path(__file__).resolve().parents[2] / "docs" / "results" / "measurements" / "right_answers.csv"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Score weights on every microscope that is at hand, and on phantoms: a line for each image, into a CSV.
 
-    python -m scripts.microscopes DIR --output OUT.csv [--weights FILE] [--stack_weights FILE] [--sets NAME ...]
+    python -m scripts.benchmarks.microscopes DIR --output CSV [--weights FILE] [--stack_weights FILE] [--sets NAME ...]
 
 DIR holds ``vesselnn``, ``octa`` and ``vessmap``. Stacks are segmented slice by slice, as ``--mode stack`` does, and
 once more fused; the slices of a phantom are compared with the vessel within half a step of each. ``--weights otsu`` is
@@ -32,8 +32,8 @@ from bundle.metrics import Confusion, centerline_dice
 from bundle.phantoms import FAMILIES, make_phantom
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
 
-from .experiments.datasets import stack_files
-from .experiments.parts import ROOT
+from ..experiments.datasets import stack_files
+from ..experiments.parts import ROOT
 
 PLAIN = "plain"  # the phantoms of no family
 SEED = 9000  # of the phantoms, which no training has seen

@@ -1,4 +1,4 @@
-"""Small files of every format that is read, as :py:mod:`scripts.fuzz` mutates them."""
+"""Small files of every format that is read, as :py:mod:`scripts.benchmarks.fuzz` mutates them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which files of many microscopes are read, and how: docs/results/formats.csv.
 
-python -m scripts.format_table --formats DIR
+python -m scripts.benchmarks.format_table --formats DIR
 
 DIR holds the real files that the tests take, a folder for each kind; `VESSEL_DATA/formats` is theirs.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from bundle.errors import InputError
 from bundle.io import Recording, choose, is_folder_format, open_recordings
 
-RESULT = Path(__file__).resolve().parents[1] / "docs" / "results" / "formats.csv"
+RESULT = Path(__file__).resolve().parents[2] / "docs" / "results" / "formats.csv"
 HEADS = ("file", "scene", "axes", "shape", "type", "µm per pixel", "read")
 ABOUT = {"SOURCE.md", "README.md"}  # what lies beside the files for people
 

@@ -1,6 +1,6 @@
 """Compare the methods of multi-focus fusion, on phantoms and on the stacks of vesselNN: docs/results/fusion.csv.
 
-    python scripts/compare_fusion.py --vesselnn DIR [--phantoms 8] [--output docs/results]
+    python scripts/benchmarks/compare_fusion.py --vesselnn DIR [--phantoms 8] [--output docs/results]
 
 A row for each stack and method. On phantoms (seed 1000, which no training has seen; the stack is 32 × 256 × 256) the
 fused image is compared with the noise-free image that is in focus everywhere, and the depth map with the depth of the
@@ -28,7 +28,7 @@ from bundle.phantoms import Phantom, make_phantom
 from bundle.segmentation import SliceLikelihood
 from bundle.transforms.focus import METHODS, fuse
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SEED = 1000
 NETWORK = "network"
 MEASURES = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step")

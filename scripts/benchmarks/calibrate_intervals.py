@@ -1,6 +1,6 @@
 """Find how far measured numbers lie from true ones on phantoms, and how well intervals made of it cover them.
 
-    python -m scripts.calibrate_intervals [--count 400] [--side 160] [--work runs/intervals]
+    python -m scripts.benchmarks.calibrate_intervals [--count 400] [--side 160] [--work runs/intervals]
 
 Writes bundle/measurements/interval_constants.json and docs/results/measurements/coverage.csv.
 
@@ -34,7 +34,7 @@ from bundle.measurements import COUNTS, INTERVALS, SEGMENTS, measure, measure_se
 from bundle.phantoms import FAMILIES, make_phantom
 from bundle.segmentation import WithDisagreement
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parents[2]
 CONSTANTS = HERE / "bundle" / "measurements" / "interval_constants.json"
 COVERAGE = HERE / "docs" / "results" / "measurements" / "coverage.csv"
 SEEDS = {"A": 31, "B": 32, "C": 33}
@@ -91,7 +91,9 @@ def main() -> None:
     constants = calibrated(sets["A"], sets["B"])
     note = {"weights": weights, "phantoms": arguments.count, "side": arguments.side, "level": LEVEL}
     with atomic(CONSTANTS) as partial:
-        text = json.dumps({"made_by": "python -m scripts.calibrate_intervals", **note, "YX": constants}, indent=1)
+        text = json.dumps(
+            {"made_by": "python -m scripts.benchmarks.calibrate_intervals", **note, "YX": constants}, indent=1
+        )
         partial.write_text(text + "\n", encoding="utf-8")
     rows = coverage(sets["C"], constants)
     with atomic(COVERAGE) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:

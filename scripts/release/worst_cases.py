@@ -1,6 +1,6 @@
 """Draw the test images on which the shipped weights do worst: docs/worst_cases.png.
 
-python -m scripts.worst_cases --vessmap DIR
+python -m scripts.release.worst_cases --vessmap DIR
 
 Images and masks of VessMAP (Viana da Silva et al. 2025, https://doi.org/10.5281/zenodo.10045265, CC BY 4.0).
 """
@@ -19,8 +19,8 @@ from bundle.io import atomic, open_image
 from bundle.metrics import score
 from bundle.pictures import error_overlay, mask_overlay
 
-from .experiments.parts import ROOT
-from .experiments.predictions import config, labelled, probabilities, shipped
+from ..experiments.parts import ROOT
+from ..experiments.predictions import config, labelled, probabilities, shipped
 
 COUNT = 4
 

@@ -1,7 +1,7 @@
 """Put the weights of a checkpoint, or of one for each cascade, into models/model.pt, in half precision.
 
-    python scripts/publish_weights.py ENSEMBLE [--output models/model.pt]
-    python scripts/publish_weights.py DBAC DDMAC [--output models/model.pt]
+    python scripts/release/publish_weights.py ENSEMBLE [--output models/model.pt]
+    python scripts/release/publish_weights.py DBAC DDMAC [--output models/model.pt]
 
 Of an ensemble that is given for one of them its cascade is taken. A training never writes there by itself. The weights
 must fit the network of configs/inference.json, and what they give in half precision is compared with what they gave.
@@ -19,7 +19,7 @@ from bundle.errors import InputError
 from bundle.io import atomic
 from bundle.networks import load_weights
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @torch.inference_mode()

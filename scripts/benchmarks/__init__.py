@@ -1,0 +1,1 @@
+"""What measures: on stacks, microscopes, formats, known shapes and damaged files, into docs/results."""

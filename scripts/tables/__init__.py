@@ -1,0 +1,1 @@
+"""What remakes pages and tables of the results that are committed."""
