@@ -114,7 +114,32 @@ def reconciled(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def every_microscope() -> str:
+    """A line for each set: Otsu's threshold, version 0.4.0 and the shipped weights, and what was won or lost."""
+    files = {"otsu": "Otsu", "0.4.0": "0.4.0", "shipped": "Shipped"}
+    means: dict[str, dict[str, dict[str, float]]] = {}
+    counts: dict[str, int] = {}
+    for file in files:
+        rows = defaultdict(list)
+        for row in read(f"microscopes_{file}.csv"):
+            rows[row["set"]].append({key: 100 * float(row[key]) for key in ("dice", "cldice")})
+        means[file] = {name: {key: value.mean for key, value in summarize(own).items()} for name, own in rows.items()}
+        counts |= {name: len(own) for name, own in rows.items()}
+    heads = ["Set", "Images", *(f"{called}, Dice / clDice" for called in files.values()), "Won or lost"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for name in means["shipped"]:
+        cells = [name.replace("_", ", "), str(counts[name])]
+        for file in files:
+            own = means[file].get(name)
+            cells.append(f"{own['dice']:.1f} / {own['cldice']:.1f}" if own else "")
+        old, new = means["0.4.0"].get(name), means["shipped"][name]
+        cells.append(f"{new['dice'] - old['dice']:+.1f} / {new['cldice'] - old['cldice']:+.1f}" if old else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "every_microscope": every_microscope,
     "reconciled": lambda: reconciled(read("stacks_reconciled.csv")),
     **pages.TABLES,
     "fusion_phantoms": lambda: fusion("phantoms"),
