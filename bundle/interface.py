@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .errors import InputError
-from .home import INFERENCE, ROOT, WEIGHTS
+from .home import INFERENCE, ROOT, shipped_weights
 from .io import Image, open_image
 
 if TYPE_CHECKING:
@@ -131,7 +131,11 @@ def segment(
     if mode not in ("auto", "fused", "stack"):
         raise InputError(None, f"mode {mode!r} is not known", "choose auto, fused or stack")
     steps = "slices" if mode == "stack" and array.ndim == 3 else "fusion"
-    chosen = Adaptation(WEIGHTS) if weights is None else adapted_weights(weights)
+    chosen = (
+        Adaptation(shipped_weights("stack" if steps == "slices" else mode))
+        if weights is None
+        else adapted_weights(weights)
+    )
     settings: dict[str, Any] = {}
     if chosen.settings is not None and chosen.mode == ("stack" if steps == "slices" else "fused"):
         settings = chosen.settings.as_dict()

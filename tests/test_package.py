@@ -41,7 +41,7 @@ def tiny():
 def copy_of_the_bundle(folder: Path) -> Path:
     for name in ("bundle", "configs"):
         shutil.copytree(ROOT / name, folder / name)
-    for name in (*DESCRIPTIONS, PICTURE, "models/model.pt"):
+    for name in (*DESCRIPTIONS, PICTURE, "models/model.pt", "models/stack.pt"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return folder
@@ -51,8 +51,9 @@ def test_package_holds_what_a_platform_needs_and_nothing_else():
     names = set(bundle_files(ROOT, ROOT / "bundle"))
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bundle").rglob("*.py")}
     configs = {f"configs/{path.name}" for path in (ROOT / "configs").iterdir()}
-    words = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bundle").rglob("*.md")}
-    assert names == modules | configs | words | DESCRIPTIONS | {PICTURE, "models/model.pt"}
+    kinds = {".md", ".json", ".html", ".css", ".js", ".typed"}
+    words = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bundle").rglob("*") if path.suffix in kinds}
+    assert names == modules | configs | words | DESCRIPTIONS | {PICTURE, "models/model.pt", "models/stack.pt"}
     assert bundle_files(ROOT, ROOT / "bundle")[PICTURE] == (ROOT / PICTURE).read_bytes()
 
 
@@ -80,6 +81,7 @@ def test_other_weights_are_packed_and_those_that_do_not_fit_are_refused(tmp_path
     assert main(["package", str(out), "--weights", str(tmp_path / "best.pt")]) == 0
     with zipfile.ZipFile(out) as archive:
         packed = torch.load(io.BytesIO(archive.read("models/model.pt")), weights_only=True)
+        assert archive.read("models/stack.pt") == archive.read("models/model.pt")
     assert set(packed) == {"model"}
     for name, value in network.state_dict().items():
         assert torch.equal(packed["model"][name], value)

@@ -37,7 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..home import INFERENCE, WEIGHTS
+from ..home import INFERENCE, shipped_weights
 from ..io import Image, atomic, open_image
 from .words import add_reading_arguments, reading_options
 
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     pairs = list(zip(arguments.files[::2], arguments.files[1::2], strict=True))
     annotations, mode = _annotations(pairs, arguments)
-    network, weights = _network(arguments)
+    network, weights = _network(arguments, mode)
     settings = Settings("equalized" if mode == "fused" else "slice")
     with _Bars() as bars:
         adapted = adapt(
@@ -202,14 +202,14 @@ def _annotation(
     return Annotation(str(path), images, known, not scribbles)
 
 
-def _network(arguments: argparse.Namespace) -> tuple[torch.nn.Module, Path]:
+def _network(arguments: argparse.Namespace, mode: str) -> tuple[torch.nn.Module, Path]:
     from monai.bundle import ConfigParser
 
     from ..runner import usable_device
 
     config = ConfigParser()
     config.read_config(INFERENCE)
-    weights = arguments.weights or WEIGHTS
+    weights = arguments.weights or shipped_weights(mode)
     config["weights_file"] = weights
     if arguments.device is not None:
         config["device"] = usable_device(arguments.device)

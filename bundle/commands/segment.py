@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from ..errors import InputError, input_error
-from ..home import INFERENCE, ROOT, WEIGHTS
+from ..home import INFERENCE, ROOT, shipped_weights
 from ..io import OUTPUT_SUFFIXES, format_library
 from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
 
@@ -93,7 +93,10 @@ def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=tuple(OUTPUT_SUFFIXES), default="ome-tiff", help="of images (default: %(default)s)"
     )
     parser.add_argument(
-        "--weights", type=Path, help="a checkpoint of a training, or what adapt wrote, instead of the shipped weights"
+        "--weights",
+        type=Path,
+        help="a checkpoint of a training, or what adapt wrote, instead of the shipped ones: models/model.pt, and for "
+        "slices (--mode stack and both) models/stack.pt",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--low", type=_share, help="lower threshold of the hysteresis (default: 0.45)")
@@ -184,7 +187,7 @@ def configured(arguments: argparse.Namespace, sources: list[Source]) -> ConfigPa
 def _weights(arguments: argparse.Namespace) -> tuple[Path, dict[str, float | str]]:
     """The file of weights, and the settings of what ``adapt`` wrote for this mode."""
     if arguments.weights is None:
-        return WEIGHTS, {}
+        return shipped_weights(arguments.mode), {}
     from ..adaptation import adapted_weights
 
     found = adapted_weights(arguments.weights)

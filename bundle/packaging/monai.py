@@ -15,7 +15,7 @@ __all__ = ["bundle_files"]
 # the latter three so that `pip install -c constraints.txt .` works in the unzipped folder
 _SINGLE = ("LICENSE", "docs/README.md", "models/README.md", "README.md", "constraints.txt", "pyproject.toml")
 _PICTURE = "docs/worst_cases.png"  # of docs/README.md
-_SHIPPED = "models/model.pt"
+_SHIPPED = ("models/model.pt", "models/stack.pt")  # of images and fused stacks, and of slices
 _CONFIGS = {".json", ".yaml", ".conf"}
 _PACKAGE = {".py", ".md", ".json", ".html", ".css", ".js", ".typed"}
 
@@ -43,7 +43,8 @@ def bundle_files(root: str | Path, package: str | Path, network: nn.Module | Non
     paths |= {name: path for name, path in _found(package, _PACKAGE).items() if path not in inside}
     files = {name: _read(path).replace(b"\r\n", b"\n") for name, path in paths.items()}
     files[_PICTURE] = _read(root / _PICTURE)
-    return {**files, _SHIPPED: _read(root / _SHIPPED) if network is None else _weights(network)}
+    own = None if network is None else _weights(network)  # for slices too, since it was trained instead of both
+    return {**files, **{name: _read(root / name) if own is None else own for name in _SHIPPED}}
 
 
 def _found(folder: Path, suffixes: set[str]) -> dict[str, Path]:

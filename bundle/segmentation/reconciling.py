@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
+from torch import nn
 
 from ..pictures import (
     brightest_vessel,
@@ -23,6 +25,7 @@ from ..pictures import (
 from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
 from ..volumes import StoredVolume, reconcile
+from .disagreement import WithDisagreement
 from .outputs import ALSO, ALWAYS
 from .remarks import remark_on_mask
 from .stacks import SegmentedStack, StackSegmenter, known_steps
@@ -43,6 +46,7 @@ class ReconcilingSegmenter(StackSegmenter):
         args: of :class:`StackSegmenter`.
         fusion: a :class:`bundle.transforms.FuseFocus` and a :class:`bundle.transforms.AdaptiveHistogramEqualization`,
             or their dictionary twins.
+        fused_network: of the fused image; that of the slices if None.
         surface: write ``NAME_surface`` too, a mesh as "stl" or "ply", in µm where the voxels' size is known.
         kwargs: of :class:`StackSegmenter`.
 
@@ -51,12 +55,20 @@ class ReconcilingSegmenter(StackSegmenter):
     """
 
     def __init__(
-        self, *args: Any, fusion: Sequence[Transform], surface: Literal["stl", "ply"] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        fusion: Sequence[Transform],
+        fused_network: nn.Module | None = None,
+        surface: Literal["stl", "ply"] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if surface not in (None, "stl", "ply"):
             raise ValueError(f"surface must be 'stl' or 'ply', got {surface!r}")
         self.fuse, self.equalize = known_steps(fusion, (FuseFocus, AdaptiveHistogramEqualization))
+        self.flat = self.slices
+        if fused_network is not None:
+            self.flat = replace(self.slices, network=WithDisagreement(fused_network).eval())
         self.surface = surface
 
     def write(self, stack: SegmentedStack) -> None:
@@ -103,6 +115,6 @@ class ReconcilingSegmenter(StackSegmenter):
             meta={"spacing": spacing and spacing[-2:], "filename_or_obj": str(stack.image.path)},
         )
         with torch.inference_mode():
-            found = self.slices.of_image(self.equalize(like)[None])[0, :1].float().cpu()
+            found = self.flat.of_image(self.equalize(like)[None])[0, :1].float().cpu()
         mask = self.binarization.in_memory(found)
         return np.asarray(found[0]).T, np.asarray(mask[0]).T > 0

@@ -1,6 +1,6 @@
 """Score weights on every microscope that is at hand, and on phantoms: a line for each image, into a CSV.
 
-    python -m scripts.benchmarks.microscopes DIR --output CSV [--weights FILE] [--stack_weights FILE] [--sets NAME ...]
+    python -m scripts.benchmarks.microscopes DIR --output OUT.csv [--weights FILE] [--sets NAME ...]
 
 DIR holds ``vesselnn``, ``octa`` and ``vessmap``. Stacks are segmented slice by slice, as ``--mode stack`` does, and
 once more fused; the slices of a phantom are compared with the vessel within half a step of each. ``--weights otsu`` is
@@ -26,10 +26,12 @@ from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
 from bundle.data import labelled_images
-from bundle.engines import WholeOrWindowsInferer, load_weights
+from bundle.home import shipped_weights
 from bundle.io import atomic, image_name, open_image
 from bundle.metrics import Confusion, centerline_dice
+from bundle.networks import load_weights
 from bundle.phantoms import FAMILIES, make_phantom
+from bundle.segmentation import WholeOrWindowsInferer
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
 
 from ..experiments.datasets import stack_files
@@ -177,8 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=ROOT / "models" / "model.pt")
-    parser.add_argument("--stack_weights", type=Path, help="for slices, if they are others")
+    parser.add_argument("--weights", type=Path, help="for all; the shipped ones if not given, slices having their own")
     parser.add_argument("--contrast", choices=CONTRASTS, default="paper")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--fast", action="store_true")
@@ -192,8 +193,9 @@ def main() -> None:
     if str(arguments.weights) == "otsu":
         image = stack = otsu
     else:
-        image = Segmenter(arguments.weights, arguments.contrast)
-        stack = Segmenter(arguments.stack_weights, arguments.contrast) if arguments.stack_weights else image
+        image, stack = (
+            Segmenter(arguments.weights or shipped_weights(mode), arguments.contrast) for mode in ("fused", "stack")
+        )
     for name in arguments.sets or known:
         if any(row["set"] == name for row in rows):
             continue

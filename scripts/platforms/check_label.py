@@ -138,7 +138,9 @@ def masks(inputs: dict[str, Path], out: Path, *words: object) -> dict[str, np.nd
     images = [path for name, path in inputs.items() if path not in stacks and not name.endswith("corrected")]
     bundle("segment", *images, "--output", out, *words)
     if stacks:
-        bundle("segment", *stacks, "--mode", "stack", "--output", out, *words)
+        # the server has one network for all
+        own = () if "--weights" in words else ("--weights", ROOT / "models" / "model.pt")
+        bundle("segment", *stacks, "--mode", "stack", "--output", out, *words, *own)
     return {
         path.name.split(".")[0]: tifffile.imread(out / f"{path.name.split('.')[0]}_mask.tif") > 0
         for path in images + stacks

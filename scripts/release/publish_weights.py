@@ -1,7 +1,7 @@
 """Put the weights of a checkpoint, or of one for each cascade, into models/model.pt, in half precision.
 
     python scripts/release/publish_weights.py ENSEMBLE [--output models/model.pt]
-    python scripts/release/publish_weights.py DBAC DDMAC [--output models/model.pt]
+    python scripts/release/publish_weights.py DBAC DDMAC [--output models/stack.pt --blend models/model.pt 0.3]
 
 Of an ensemble that is given for one of them its cascade is taken. A training never writes there by itself. The weights
 must fit the network of configs/inference.json, and what they give in half precision is compared with what they gave.
@@ -10,6 +10,7 @@ must fit the network of configs/inference.json, and what they give in half preci
 from __future__ import annotations
 
 import argparse
+import copy
 from pathlib import Path
 
 import torch
@@ -28,6 +29,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="the ensemble's, or DBAC's and DDMAC's")
     parser.add_argument("--output", type=Path, default=ROOT / "models" / "model.pt")
+    parser.add_argument(
+        "--blend", nargs=2, metavar=("FILE", "SHARE"), help="the mean with other weights, of which it holds a share"
+    )
     arguments = parser.parse_args()
     config = ConfigParser()
     config.read_config(ROOT / "configs" / "inference.json")
@@ -38,6 +42,9 @@ def main() -> None:
     try:
         for part, checkpoint in zip(parts, arguments.checkpoints, strict=True):
             load_weights(part, checkpoint)
+        if arguments.blend:
+            other = load_weights(copy.deepcopy(network), Path(arguments.blend[0])).state_dict()
+            blend(network, other, float(arguments.blend[1]))
     except InputError as error:
         parser.exit(1, f"{error}\n")
     image = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
@@ -49,6 +56,16 @@ def main() -> None:
         torch.save({"model": state}, partial)
     size = arguments.output.stat().st_size / 2**20
     print(f"{arguments.output}: {size:.1f} MiB, probabilities change by at most {difference:.1g} on noise")
+
+
+def blend(network: torch.nn.Module, other: dict[str, torch.Tensor], share: float) -> None:
+    """Give a network the mean of its weights and others, in place; of the others it holds the share."""
+    state = network.state_dict()
+    mixed = {
+        name: torch.lerp(value, other[name], share) if value.is_floating_point() else value
+        for name, value in state.items()
+    }
+    network.load_state_dict(mixed)
 
 
 if __name__ == "__main__":
