@@ -647,7 +647,7 @@ def tensor(path):
     ("make", "said"),
     [
         (lambda path: None, "no such file of weights"),
-        (lambda path: path.mkdir(), "no such file of weights"),
+        (lambda path: path.mkdir(), "is a folder without adapted.pt"),
         (text, "is not a file of weights"),
         (nothing, "is not a file of weights"),
         (pickled, "is not a file of weights"),

@@ -565,6 +565,7 @@ def test_both_ways_give_a_volume_whose_projection_is_the_2d_mask_and_pictures_of
     kinds = "probability disagreement fused depth mask_2d mask".split()
     assert set(files(out)) == {f"a_{kind}.tif" for kind in kinds} | {
         "a_overlay.png",
+        "a_provenance.json",
         "a_colour.png",
         "a_rendering.png",
         "a_surface.stl",
