@@ -44,7 +44,7 @@ def test_inference_reads_and_writes_folders_with_such_names(tmp_path):
     assert (tmp_path / "a #6" / "1e5_mask.tif").exists()
 
 
-@pytest.mark.parametrize("command", ["segment", "compare", "info", "phantom", "package", "doctor"])
+@pytest.mark.parametrize("command", ["segment", "info", "phantom", "package", "doctor"])
 def test_the_help_of_a_command_waits_for_neither_pytorch_nor_monai(command):
     program = (
         "import sys; from bundle.__main__ import main\n"

@@ -274,9 +274,9 @@ class TestScore:
 
     def test_what_is_no_mask_is_refused(self):
         truth = np.eye(4)
-        with pytest.raises(ValueError, match="values are 0, 0.25, 0.5, 1$"):
+        with pytest.raises(ValueError, match="it holds 0, 0.25, 0.5, 1; "):
             score(np.diag([0.25, 0.5, 1, 1]), truth)
-        with pytest.raises(ValueError, match="values are 1, 2$"):
+        with pytest.raises(ValueError, match="it holds 1, 2; "):
             score(truth + 1, truth)
         with pytest.raises(ValueError, match="nan"):
             score(np.where(truth > 0, np.nan, 0), truth)

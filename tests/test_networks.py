@@ -338,7 +338,7 @@ def test_deeper_unet_plus_plus_has_the_size_of_a_cascade(in_channels: int, chann
 
 
 def test_committed_parameter_table_is_what_its_script_makes():
-    spec = importlib.util.spec_from_file_location("parameter_table", ROOT / "scripts" / "parameter_table.py")
+    spec = importlib.util.spec_from_file_location("parameter_table", ROOT / "scripts" / "tables" / "parameter_table.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     assert (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8") == script.page()

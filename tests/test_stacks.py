@@ -583,7 +583,7 @@ def test_both_ways_give_a_volume_whose_projection_is_the_2d_mask_and_pictures_of
     reach = corners.view("<f4").reshape(-1, 3).max(axis=0)
     assert (reach <= (56 * 0.5, 40 * 0.5, 7 * 2.0)).all() and reach[2] > 7, "in µm, X first"
     before = files(out)
-    status, lines, _ = segment(path, mode="both")
+    status, lines, _ = segment(path, "--surface", "stl", mode="both")
     assert status == 0 and any("kept" in line for line in lines) and files(out) == before
 
 
