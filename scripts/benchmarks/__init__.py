@@ -1,1 +1,1 @@
-"""What measures: on stacks, microscopes, formats, known shapes and damaged files, into docs/results."""
+"""What measures: stacks, microscopes, formats, known shapes, phantoms, damaged files, killed runs."""

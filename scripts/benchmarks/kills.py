@@ -1,7 +1,7 @@
 """Kill programs at random moments, start-up included: the same command given again must end as an unbroken run.
 
-  python -m scripts.kills --count 100 --seed 1        # for docs/reliability.md
-  python -m scripts.kills --count 3 --ways stack      # a short form
+  python -m scripts.benchmarks.kills --count 100 --seed 1        # for docs/reliability.md
+  python -m scripts.benchmarks.kills --count 3 --ways stack      # a short form
 
 A way is an image after image (images), a stack slice by slice (stack), or a training. After each kill no file may stand
 under its final name that an unbroken run does not have to the byte; the run that then comes to its end must leave the

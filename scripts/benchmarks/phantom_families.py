@@ -1,7 +1,7 @@
 """Families of phantoms beside real images of their kind, in numbers: docs/phantoms.md.
 
-    python -m scripts.phantom_families [--count 12] [--family NAME] [--data DIR]
-    python -m scripts.phantom_families --sheet docs/phantoms.png
+    python -m scripts.benchmarks.phantom_families [--count 12] [--family NAME] [--data DIR]
+    python -m scripts.benchmarks.phantom_families --sheet docs/phantoms.png
 
 A row for the phantoms without a family and one for each family, over phantoms of 12 × 256 × 256 voxels (seed 7), and
 one for each set of real images that lies under DIR (default: $VESSEL_DATA). Given are the median and, in brackets, the
@@ -33,7 +33,7 @@ from scipy import ndimage
 
 from bundle.phantoms import FAMILIES, make_phantom
 
-from .tables.parameter_table import markdown
+from ..tables.parameter_table import markdown
 
 SEED = 7
 SHAPE = (12, 256, 256)

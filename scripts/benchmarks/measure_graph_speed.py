@@ -5,7 +5,7 @@ which leaves a network of bent tubes, about five voxels wide. Each row is a prog
 those that the processor worked for it, so that other work on the machine does not count. The last row reads the mask
 from the disk by bricks.
 
-python -m scripts.measure_graph_speed
+python -m scripts.benchmarks.measure_graph_speed
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter
 from bundle.graphs import thin, vessel_graph
 from bundle.volumes import StoredVolume
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "results" / "measurements" / "graph_speed.csv"
 TILE, SCALE, SHARE = 128, 5.0, 0.05
 ROWS = (
@@ -51,7 +51,7 @@ def main() -> None:
     with arguments.output.open("w", newline="", encoding="utf-8") as stream:
         table = None
         for number in range(len(ROWS)):
-            command = [sys.executable, "-m", "scripts.measure_graph_speed", "--row", str(number)]
+            command = [sys.executable, "-m", "scripts.benchmarks.measure_graph_speed", "--row", str(number)]
             child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
             row = json.loads(child.stdout)
             if table is None:

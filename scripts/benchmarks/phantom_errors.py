@@ -1,6 +1,6 @@
 """Measure phantoms from their true masks: docs/results/measurements/phantoms.csv.
 
-    python -m scripts.phantom_errors [--count 40] [--side 128] [--work runs/phantom_errors]
+    python -m scripts.benchmarks.phantom_errors [--count 40] [--side 128] [--work runs/phantom_errors]
 
 What is measured of the true mask, by this bundle and by skan on scikit-image's skeleton, against the true graph, cut at
 the borders of the stack: the error of the estimators alone. Median absolute errors in percent of each family, of counts
@@ -21,9 +21,9 @@ from bundle.io import atomic
 from bundle.measurements import clip_graph, measure, measure_graph
 from bundle.phantoms import FAMILIES, make_phantom
 
-from .benchmarks.right_answers import by_skan
+from .right_answers import by_skan
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parents[2]
 RESULT = HERE / "docs" / "results" / "measurements" / "phantoms.csv"
 SEED = 41  # that nothing was trained, chosen or calibrated on
 QUANTITIES = ("length", "volume", "diameter_length_weighted", "branch_points", "end_points", "loops")
