@@ -1,9 +1,11 @@
 """Maintainers' programs, told apart by what they are for; no config and no command needs them.
 
 - ``release``: makes the shipped weights, and the picture of the worst cases on their card
+- ``shipped``: measures the shipped weights on VessMAP
 - ``platforms`` and ``check_platforms.sh``: checks a release on the platforms that take it
-- ``benchmarks``: measures, into docs/results
+- ``benchmarks``: measures all else, into docs/results
 - ``tables``: remakes pages and tables of results that are committed, ``python -m scripts.tables.results``
-- ``experiments``: the trainings behind docs/results.md; their result files are committed, and a part that is done is
-  not run again
+
+Experiments that are over have left their scores in docs/results; docs/results.md names the commit that holds the
+programs that made them.
 """

@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
 from bundle.data import labelled_images
-from bundle.home import shipped_weights
+from bundle.home import INFERENCE, shipped_weights
 from bundle.io import atomic, image_name, open_image
 from bundle.metrics import Confusion, centerline_dice
 from bundle.networks import load_weights
@@ -34,8 +34,7 @@ from bundle.phantoms import FAMILIES, make_phantom
 from bundle.segmentation import WholeOrWindowsInferer
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
 
-from ..experiments.datasets import stack_files
-from ..experiments.parts import ROOT
+from .vesselnn import stack_files
 
 PLAIN = "plain"  # the phantoms of no family
 SEED = 9000  # of the phantoms, which no training has seen
@@ -139,7 +138,7 @@ class Segmenter:
 
     def __init__(self, weights: Path, contrast: str) -> None:
         config = ConfigParser()
-        config.read_config(ROOT / "configs" / "inference.json")
+        config.read_config(INFERENCE)
         self.network = load_weights(config.get_parsed_content("network_def"), weights).eval()
         self.binarize = config.get_parsed_content("postprocessing")
         self.inferer = WholeOrWindowsInferer()

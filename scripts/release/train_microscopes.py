@@ -16,8 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..experiments.parts import ROOT
-from ..experiments.release import NORM, UNET
+from .train_model import NORM, ROOT, network_def
 
 CONFIGS = ("train", "fine_tune", "microscopes")
 
@@ -35,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     name = arguments.cascade.upper()
     options = {
-        "network_def": {"_target_": f"bundle.networks.{name}", "channels": UNET["channels"], "norm": NORM[name]},
+        "network_def": network_def(name),
         "dataset_dir": arguments.images.resolve(),
         "output_dir": arguments.output.resolve(),
         "weights": arguments.weights.resolve(),

@@ -19,8 +19,8 @@ from bundle.io import atomic, open_image
 from bundle.metrics import score
 from bundle.pictures import error_overlay, mask_overlay
 
-from ..experiments.parts import ROOT
-from ..experiments.predictions import config, labelled, probabilities, shipped
+from ..shipped.images import config, labelled, probabilities, shipped
+from ..tables.result_files import ROOT
 
 COUNT = 4
 

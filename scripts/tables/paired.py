@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
-
-from ..experiments.pages import difference
-from ..experiments.parts import RESULTS, Row, read_rows
+from .result_files import Row, seeds
+from .statistics import averaged, difference
 
 MEASURES = ("dice", "cldice", "sensitivity", "precision")
 
 
-def averaged(name: str) -> list[Row]:
+def rows_of(name: str) -> list[Row]:
     """Scores of a row's images, means over its seeds.
 
     Raises:
         SystemExit: it has no result file.
     """
     experiment, _, row = name.partition("/")
-    files = sorted((RESULTS / experiment).glob(f"{row}.seed*.csv"))
-    if not row or not files:
-        raise SystemExit(f"{name}: no result file in {RESULTS}; give EXPERIMENT/ROW as its files are called")
-    seeds = [{line["image"]: line for line in read_rows(file)} for file in files]
-    return [{"image": i, **{m: np.mean([seed[i][m] for seed in seeds]) for m in MEASURES}} for i in seeds[0]]
+    try:
+        return averaged(list(seeds(experiment, row).values()), MEASURES)
+    except FileNotFoundError as error:
+        raise SystemExit(f"{error}; give EXPERIMENT/ROW as its files are called") from None
 
 
 def main() -> None:
@@ -37,7 +34,7 @@ def main() -> None:
     parser.add_argument("row", help="such as pairs/magnified-mixed")
     parser.add_argument("other", help="such as pairs/instance-fine_tuned")
     arguments = parser.parse_args()
-    rows, others = averaged(arguments.row), averaged(arguments.other)
+    rows, others = rows_of(arguments.row), rows_of(arguments.other)
     if {row["image"] for row in rows} != {row["image"] for row in others}:
         raise SystemExit(f"{arguments.row} and {arguments.other} are of other images; compare rows of the same")
     for name in MEASURES:

@@ -18,7 +18,7 @@ import numpy as np
 
 from bundle.metrics import summarize
 
-from ..experiments import pages
+from . import experiments
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NUMBERS = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step", "dice", "cldice")
@@ -26,7 +26,7 @@ NUMBERS = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step", "
 
 def main() -> None:
     """Write the pages, and their plots."""
-    pages.plot(DOCS)
+    experiments.plot(DOCS)
     for words in sorted((DOCS / "words").glob("*.md")):
         text = re.sub(
             r"^<!-- table: (\w+) -->$", lambda match: TABLES[match[1]](), words.read_text(encoding="utf-8"), flags=re.M
@@ -141,9 +141,11 @@ def every_microscope() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "every_microscope": every_microscope,
     "reconciled": lambda: reconciled(read("stacks_reconciled.csv")),
-    **pages.TABLES,
+    **experiments.TABLES,
     "fusion_phantoms": lambda: fusion("phantoms"),
     "fusion_vesselnn": lambda: fusion("vesselNN"),
+    "sizes": lambda: plain(read("sizes.csv")),
+    "release_minutes": lambda: plain(read("release_minutes.csv")),
     "formats": lambda: plain(read("formats.csv")),
     "platforms": platforms,
     "right_answers": lambda: plain(read("measurements/right_answers.csv")),

@@ -1,0 +1,127 @@
+"""What measures the shipped weights, and what trains them: measures worked by hand, and settings that exist."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from monai.bundle import ConfigParser
+from PIL import Image
+from scipy.special import expit
+
+from scripts.release import train_model
+from scripts.shipped import MEASURES, appearance, calibration
+from scripts.shipped import __main__ as command
+from scripts.tables.result_files import ROOT, labels, read_rows, result_file
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def vessmap(tmp_path_factory) -> Path:
+    """A dataset folder of three images of noise, one for each split, the test image drawn by two people."""
+    folder, rng = tmp_path_factory.mktemp("vessmap"), np.random.default_rng(0)
+    for kind, values in (("images", 200), ("masks", 1), ("masks_annotator2", 1)):
+        (folder / kind).mkdir()
+        for name in "abc":
+            image = rng.integers(0, values, (48, 40), endpoint=True).astype(np.uint8)
+            tifffile.imwrite(folder / kind / f"{name}.tif", image)
+    (folder / "split.csv").write_text("stem,split\na,train\nb,val\nc,test\n")
+    return folder
+
+
+def test_every_measure_of_the_shipped_weights_is_a_row_of_a_table():
+    for name, rows in MEASURES.items():
+        assert rows.keys() <= labels(name).keys() and all(result_file(name, row).exists() for row in rows), name
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_is_made_once_and_again_where_asked_for(vessmap, tmp_path, monkeypatch, name: str):
+    monkeypatch.setattr(command, "result_file", lambda experiment, row: tmp_path / experiment / f"{row}.csv")
+    monkeypatch.setattr("sys.argv", ["shipped", name, "--vessmap", str(vessmap)])
+    command.main()
+    files = {path.stem: path for path in sorted((tmp_path / name).iterdir())}
+    assert files.keys() == MEASURES[name].keys()
+    first = next(iter(files.values()))
+    made = first.read_bytes()
+    assert [list(row) for row in read_rows(first)][0] == list(read_rows(result_file(name, first.stem))[0])
+    first.write_text("image,dice\nc,2\n")
+    command.main()
+    assert read_rows(first) == [{"image": "c", "dice": 2}]
+    monkeypatch.setattr("sys.argv", ["shipped", name, "--vessmap", str(vessmap), "--overwrite"])
+    command.main()
+    assert first.read_bytes() == made
+
+
+def test_a_measure_that_is_none_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["shipped", "stagse", "--vessmap", "x"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "stagse" in capsys.readouterr().err
+
+
+def test_a_temperature_that_was_put_in_is_found():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, 200_000)
+    vessel = generator.random(logits.size) < expit(logits)
+    sharpened = expit(1.7 * logits)
+    temperature = calibration.fitted_temperature(sharpened, vessel)
+    assert temperature == pytest.approx(1.7, rel=0.02)
+    cooled = calibration.cooled(sharpened, temperature)
+    assert calibration.calibration_error(cooled, vessel) < 0.005 < calibration.calibration_error(sharpened, vessel)
+
+
+def test_calibration_error_by_hand():
+    """Four pixels at 0.25, of which one in two is vessel, and four at 0.95, all vessel: (0.25 + 0.05) / 2."""
+    probability, vessel = np.repeat([0.25, 0.95], 4), np.array([1, 1, 0, 0, 1, 1, 1, 1], bool)
+    assert calibration.calibration_error(probability, vessel) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_another_lens_shows_the_same_brightness_at_another_size(factor: float):
+    image = torch.arange(12.0).repeat_interleave(8).reshape(1, 12, 8)
+    seen = appearance.resampled(image, factor)
+    assert seen.shape == (1, int(12 * factor), int(8 * factor))
+    assert seen.mean().item() == pytest.approx(image.mean().item(), rel=1e-3)
+
+
+def test_the_trainings_of_the_shipped_weights_override_settings_that_the_config_has(tmp_path, monkeypatch):
+    """A misspelt override would be taken without a word, and do nothing."""
+    commands = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    last = [train_model.train(name, tmp_path / "phantoms", tmp_path / "set", tmp_path) for name in train_model.NORM]
+    assert len(commands) == 6 and len({path for pair in last for path in pair}) == 4
+    for command_line in commands:
+        options = dict(zip(*(iter(word.removeprefix("--") for word in command_line[5:]),) * 2, strict=True))
+        parser = ConfigParser()
+        parser.read_config(ROOT / "configs" / "train.yaml")
+        assert {key for key in options if key not in parser} == {"config_file"}
+        assert ("fine_tune.yaml" in options["config_file"]) == ("weights" in options)
+
+
+@pytest.mark.parametrize("cascade", train_model.NORM)
+def test_a_mean_holds_the_mean_of_the_weights_and_statistics_of_its_own(tmp_path, monkeypatch, cascade: str):
+    """Of the images that it is used on: running means of other networks say nothing of it."""
+    monkeypatch.setattr(train_model, "CHANNELS", [2, 3])
+    for kind, values in (("images", 200), ("masks", 1)):
+        (tmp_path / kind).mkdir()
+        for number in range(2):
+            image = np.random.default_rng(number).integers(0, values, (32, 32), endpoint=True)
+            Image.fromarray(image.astype(np.uint8)).save(tmp_path / kind / f"{number}.png")
+    (tmp_path / "split.csv").write_text("stem,split\n0,train\n1,train\n")
+    files, states = [tmp_path / "one.pt", tmp_path / "other.pt"], []
+    for seed, file in enumerate(files):
+        torch.manual_seed(seed)
+        network = ConfigParser({"network": train_model.network_def(cascade)}).get_parsed_content("network")
+        states.append(network.state_dict())
+        torch.save({"model": states[-1]}, file)
+    found = train_model.mean(cascade, files, tmp_path)
+    own = {name for name in found if "running" in name}
+    assert bool(own) == (cascade == "DDMAC")
+    assert not any(torch.equal(found[name], states[0][name]) for name in own)
+    for name in found.keys() - own - {name for name in found if name.endswith("num_batches_tracked")}:
+        torch.testing.assert_close(found[name], (states[0][name] + states[1][name]) / 2)
