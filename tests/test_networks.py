@@ -96,9 +96,13 @@ class Known(nn.Module):
 
 
 def inputs_of(module: nn.Module) -> list[torch.Tensor]:
-    """A list that takes up what the module sees."""
+    """A list that takes up what the module sees; several maps as it joins them."""
     seen: list[torch.Tensor] = []
-    module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+
+    def note(_: nn.Module, inputs: tuple[torch.Tensor | list[torch.Tensor]]) -> None:
+        seen.append((torch.cat(inputs[0], 1) if isinstance(inputs[0], list) else inputs[0]).detach().clone())
+
+    module.register_forward_pre_hook(note)
     return seen
 
 

@@ -4,6 +4,7 @@ from .baselines import DeeperUNetPlusPlus, UNet, UNetPlusPlus, count_parameters
 from .blocks import ResidualBlock, pad_to_multiple
 from .cascades import DBAC, DDMAC
 from .ensemble import AtScale, CascadeEnsemble
+from .fusing import fused
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
 from .weights import fit_weights, load_weights, read_weights, scales_of
@@ -21,6 +22,7 @@ __all__ = [
     "UNetPlusPlus",
     "count_parameters",
     "fit_weights",
+    "fused",
     "load_weights",
     "pad_to_multiple",
     "read_weights",

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 __all__ = [
     "DEFAULT_CHANNELS",
     "Head",
+    "InstanceNorm",
+    "Node",
     "ResidualBlock",
     "check_channels",
     "normalization",
@@ -112,9 +114,26 @@ class ResidualBlock(nn.Module):
         return self.activation(self.residual(x) + self.shortcut(x))
 
 
-def residual_node(in_channels: int, out_channels: int, blocks: int, norm: str) -> nn.Sequential:
+class Node(nn.Sequential):
+    """One node of an encoder or decoder: residual blocks, the first of which sees several feature maps as one.
+
+    Shape:
+        A list of ``[B, C_i, H, W]``, concatenated by channels, to ``[B, C, H, W]``.
+    """
+
+    def _get_name(self) -> str:
+        return "Sequential"  # outputs are told from others by the network's text, which is older than this class
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        x = maps[0] if len(maps) == 1 else torch.cat(maps, 1)
+        for block in self:
+            x = block(x)
+        return x
+
+
+def residual_node(in_channels: int, out_channels: int, blocks: int, norm: str) -> Node:
     """One node of an encoder or decoder: ``blocks`` residual blocks, the first of which changes the channels."""
-    return nn.Sequential(
+    return Node(
         ResidualBlock(in_channels, out_channels, norm=norm),
         *(ResidualBlock(out_channels, out_channels, norm=norm) for _ in range(blocks - 1)),
     )

@@ -66,11 +66,11 @@ class ResidualUNet(nn.Module):
         """
         skips: list[torch.Tensor] = []
         for level, node in enumerate(self.encoder):
-            x = node(x if level == 0 else F.max_pool2d(x, 2))
+            x = node([x if level == 0 else F.max_pool2d(x, 2)])
             skips.append(x)
         maps = [x]
         for depth, node in enumerate(self.decoder):
-            x = node(torch.cat([skips[len(skips) - 2 - depth], upsample(x)], 1))
+            x = node([skips[len(skips) - 2 - depth], upsample(x)])
             maps.append(x)
         return maps[::-1]
 

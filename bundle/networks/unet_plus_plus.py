@@ -89,7 +89,7 @@ class ResidualUNetPlusPlus(nn.Module):
         """
         rows: list[list[torch.Tensor]] = []
         for level, node in enumerate(self.encoder):
-            x = node(x if level == 0 else F.max_pool2d(x, 2))
+            x = node([x if level == 0 else F.max_pool2d(x, 2)])
             rows.append([x])
         for column in self.columns:
             for level, node in enumerate(column):
@@ -97,7 +97,7 @@ class ResidualUNetPlusPlus(nn.Module):
                 seen = rows[level] + [upsample(rows[level + 1][-1])]
                 if level == len(column) - 1 and self.takes_shortcut[level]:
                     seen.append(shortcuts[level])
-                rows[level].append(node(torch.cat(seen, 1)))
+                rows[level].append(node(seen))
         return rows[0][-1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..networks import fused
+
 __all__ = ["WithDisagreement", "disagreement_on_mask", "least_agreed"]
 
 
 class WithDisagreement(nn.Module):
     """An ensemble that gives the disagreement of its cascades beside their fusion, of one pass.
+
+    On the CPU, in evaluation, :func:`bundle.networks.fused` computes it, of the weights that it has at its first image.
 
     Args:
         network: a :class:`bundle.networks.CascadeEnsemble`; another network agrees with itself everywhere.
@@ -25,13 +29,23 @@ class WithDisagreement(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self._fused: list[nn.Module] = []  # in a list, since it is no part: its weights are the network's
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        if not hasattr(self.network, "probabilities"):
-            probability = self.network(image)
+        network = self._fastest(image)
+        if not hasattr(network, "probabilities"):
+            probability = network(image)
             return torch.cat([probability, torch.zeros_like(probability)], 1)
-        dbac, ddmac = self.network.probabilities(image)
-        return torch.cat([self.network.fuse(dbac, ddmac), (dbac - ddmac).abs()], 1)
+        dbac, ddmac = network.probabilities(image)
+        return torch.cat([network.fuse(dbac, ddmac), (dbac - ddmac).abs()], 1)
+
+    def _fastest(self, image: torch.Tensor) -> nn.Module:
+        plain = image.device.type == "cpu" and image.dtype == torch.float32
+        if not plain or self.network.training or torch.is_grad_enabled():
+            return self.network
+        if not self._fused:
+            self._fused.append(fused(self.network))
+        return self._fused[0]
 
 
 def disagreement_on_mask(disagreement: np.ndarray, mask: np.ndarray) -> float:
