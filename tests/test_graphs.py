@@ -13,6 +13,8 @@ from scipy import ndimage
 from skimage.measure import euler_number
 
 from bundle.graphs import VascularGraph, fill_pinholes, thin, vessel_graph
+from bundle.measurements import clip_graph
+from bundle.phantoms import make_phantom, tube_field
 
 
 def blobs(seed: int) -> np.ndarray:
@@ -141,6 +143,55 @@ def test_turning_flipping_and_padding_change_no_count_and_hardly_a_length():
         graph = vessel_graph(other)
         assert Counter(graph.node_kinds) == Counter(first.node_kinds)
         assert graph.lengths.sum() == pytest.approx(first.lengths.sum(), rel=0.01)
+
+
+def within(shape: tuple[int, ...], centre: np.ndarray, direction: np.ndarray) -> float:
+    """The length of a straight line in a field, whose border is half a voxel beyond the last voxels' centres."""
+    ways = np.stack([(-0.5 - centre) / direction, (np.array(shape) - 0.5 - centre) / direction])
+    return max(0.0, float(ways.max(axis=0).min() - ways.min(axis=0).max()))
+
+
+@pytest.mark.parametrize("degrees", [20, 30, 45, 60, 80])
+@pytest.mark.parametrize("radius", [1.5, 2.5, 4, 6])
+def test_a_tube_that_the_border_cuts_askew_ends_where_its_axis_does(radius, degrees):
+    """The deepest voxels of what is left of it run on along the border, up to 16 voxels of some 40."""
+    angle, shape, centre = math.radians(degrees), (22, 44, 64), np.array([-0.5, 20.2, 30.3])
+    direction = np.array([math.sin(angle), math.cos(angle) * math.sin(0.4), math.cos(angle) * math.cos(0.4)])
+    mask = shapes.tube(shape, centre - 300 * direction, centre + 300 * direction, radius)
+    for turned in (mask, mask[::-1, :, ::-1].transpose(1, 2, 0)):
+        graph = vessel_graph(turned)
+        assert graph.node_kinds == ["border", "border"]
+        assert graph.lengths.sum() == pytest.approx(within(shape, centre, direction), abs=2)
+
+
+@pytest.mark.parametrize("degrees", [15, 25, 45, 65, 85])
+@pytest.mark.parametrize("radius", [2, 5])
+def test_a_bar_that_the_border_cuts_askew_ends_where_its_middle_does(radius, degrees):
+    direction, centre = np.array([math.sin(math.radians(degrees)), math.cos(math.radians(degrees))]), np.array([40, 50])
+    mask = shapes.tube((81, 101), centre - 300 * direction, centre + 300 * direction, radius)
+    graph = vessel_graph(mask)
+    assert graph.node_kinds == ["border", "border"]
+    assert graph.lengths.sum() == pytest.approx(within(mask.shape, centre, direction), abs=0.7)
+
+
+@pytest.mark.parametrize("radius", [2.5, 4])
+def test_of_a_tube_along_the_border_the_length_counts_if_its_axis_is_inside(radius):
+    for height, length in ((1.2, 70), (0.3, 70), (-1.4, 0), (-1.8, 0)):
+        graph = vessel_graph(shapes.tube((20, 30, 70), (height, 14.8, -9), (height, 14.8, 99), radius))
+        assert graph.lengths.sum() == pytest.approx(length, abs=1) and graph.pieces == 1
+
+
+def test_a_network_in_a_small_field_has_its_length_whichever_way_it_is_turned():
+    """0.8 radii of vessel for each pixel of surface would be too much: 9, 18 and 31 % here."""
+    ratios = []
+    for index in range(4):
+        graph = make_phantom((24, 96, 96), seed=41, index=index).graph
+        mask = tube_field(graph, (58, 96, 96), (0.8,) * 3).mask
+        true = clip_graph(graph, np.ones_like(mask), (0.8,) * 3).lengths.sum()
+        ways = mask, mask[::-1, :, ::-1], mask.transpose(2, 0, 1)
+        ratios.append([vessel_graph(way, (0.8,) * 3).lengths.sum() / true for way in ways])
+    assert np.median(ratios) == pytest.approx(1, abs=0.03) and max(map(max, ratios)) < 1.08
+    assert np.median(np.ptp(ratios, axis=1)) < 0.035
 
 
 @pytest.mark.parametrize("radius", [2, 4, 6])

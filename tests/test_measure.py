@@ -11,6 +11,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+import shapes
 import tifffile
 from PIL import Image
 
@@ -258,3 +259,10 @@ def test_segment_and_measure_in_one_run(tmp_path, capsys):
     assert row["image"] == "vessel" and row["unit"] == "micrometer"
     assert 60 <= float(row["length"]) <= 85 and float(row["expected_fraction"]) > 0
     assert main(words) == 0 and "1 kept" in capsys.readouterr().out
+
+
+def test_a_coil_s_curvature_leaves_out_the_ends_that_are_drawn_straight():
+    mask = shapes.curve((101, 60, 60), shapes.helix((10.3, 30, 30), 20, 40, 2), 3.5)
+    assert measure(mask, (1, 1, 1)).image["curvature_mean"] == pytest.approx(
+        20 / (20**2 + (40 / (2 * np.pi)) ** 2), rel=0.01
+    )

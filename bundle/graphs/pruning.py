@@ -21,12 +21,14 @@ class Node:
         depth: distance to the background there, micrometres.
         lines: names of the lines that end here; of one that begins and ends here twice.
         tips: where lines ended that were taken out here, ``[3]`` each.
+        exit: of an end, where the axis of its vessel leaves the field, ``[3]``, on the border.
     """
 
     position: np.ndarray
     depth: float
     lines: list[int] = field(default_factory=list)
     tips: list[np.ndarray] = field(default_factory=list)
+    exit: np.ndarray | None = None
 
 
 @dataclass
@@ -130,6 +132,10 @@ class Net:
                         self.nodes[base].tips += gone.tips or [gone.position]
         self.straighten(sorted(bases))
 
+    def branching(self, name: int) -> bool:
+        """Whether a line leaves a branch point."""
+        return any(len(self.nodes[end].lines) >= 3 for end in self._ends(name))
+
     def _ends(self, line: int) -> tuple[int, int]:
         return self.lines[line].source, self.lines[line].target
 
@@ -185,7 +191,7 @@ class Net:
         is 1.4 radii from the last ball.
         """
         for name, node in list(self.nodes.items()):
-            if len(node.lines) != 1:
+            if len(node.lines) != 1 or node.exit is not None:
                 continue
             line = self.lines[node.lines[0]]
             outward = line if line.target == name else line.turned()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from .borders import room
 from .fields import Field
 
 __all__ = ["Course", "centred", "radii", "shares"]
@@ -78,23 +79,27 @@ def shares(courses: list[Course], field: Field, spacing: np.ndarray) -> tuple[li
     return np.split(counts, cuts), np.split(sums * spacing, cuts)
 
 
-def centred(course: Course, counts: np.ndarray, sums: np.ndarray, spacing: np.ndarray, image: bool) -> np.ndarray:
+def centred(
+    course: Course, counts: np.ndarray, sums: np.ndarray, spacing: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
     """Move a line to the middle of the mask around it.
 
     A point moves by what the mask's mean position over a stretch differs from the line's own, and by as much as the
     stretch's sag is larger than what a bent vessel has more of mask on its outer side (r²/4R of a round one, r²/3R in
-    an image). Near branch points, whose other vessels would pull, the move fades out.
+    an image). Near branch points, whose other vessels would pull, the move fades out. Where the border cuts the vessel
+    lengthwise, the middle of what is left of it is not on the axis: there the line moves across as it does before.
 
     Args:
         course: the line.
         counts: voxels of each of its points.
         sums: of their positions, micrometres.
         spacing: micrometres.
-        image: whether the mask is one of an image.
+        shape: of the field; of one slice it is an image.
 
     Returns:
         The new points.
     """
+    image = shape[0] == 1
     count = len(course.points)
     if course.ring:
         counts, sums = (np.concatenate([part[:-1]] * 3 + [part[:1]]) for part in (counts, sums))
@@ -115,29 +120,37 @@ def centred(course: Course, counts: np.ndarray, sums: np.ndarray, spacing: np.nd
         tangent = np.gradient(points, axis=0)[still]
         tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-12)
         shift -= (shift * tangent).sum(axis=1, keepdims=True) * tangent
-        at = along[still]
-        for reach, end in zip(course.junctions, (0, -1), strict=True):
-            if reach:
-                at = np.insert(at, len(at) if end else 0, along[end])
-                shift = np.insert(shift, len(shift) if end else 0, 0, axis=0)
-        points = points + np.stack([np.interp(along, at, axis) for axis in shift.T], axis=1)
+        uncut = room(points[still], shape, spacing) >= course.depth
+        moved = points.copy()
+        for axis in range(3):
+            at, by = along[still][uncut[:, axis]], shift[uncut[:, axis], axis]
+            for reach, end in zip(course.junctions, (0, -1), strict=True):
+                if reach:
+                    at = np.insert(at, len(at) if end else 0, along[end])
+                    by = np.insert(by, len(by) if end else 0, 0)
+            if at.size:
+                moved[:, axis] += np.interp(along, at, by)
+        points = moved
     if len(points) == count:
         return points
     return np.concatenate([points[count - 1 : 2 * count - 2], points[count - 1 : count]])
 
 
-def radii(course: Course, counts: np.ndarray, spacing: np.ndarray, image: bool) -> np.ndarray:
+def radii(course: Course, counts: np.ndarray, spacing: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The radius of the round vessel that has as much mask to its length, in an image half the width, at each point.
 
-    Near branch points, where vessels share the mask, it is that of the nearest point that is clear of them. A vessel
-    without such a point has the radius that its depth tells.
+    Near branch points, where vessels share the mask, and where the border cuts the vessel lengthwise it is that of the
+    nearest point that is clear of them. A vessel without such a point has the radius that its depth tells.
     """
+    image = shape[0] == 1
     along, cells = course.along, _cells(course.along)
     half = max(course.depth, 1.5 * spacing.min())
     low, high = np.maximum(along - half, 0), np.minimum(along + half, along[-1])
     upto = np.concatenate([[0], np.cumsum(counts)])
     voxels = np.interp(high, cells, upto) - np.interp(low, cells, upto)
     clear = course.clear(half) & (high > low)
+    uncut = clear & (room(course.points, shape, spacing) >= course.depth).all(axis=1)
+    clear = uncut if uncut.any() else clear
     if not clear.any():
         return np.full(len(along), max(course.depth - spacing.min() / 2, spacing.min() / 2))
     area = np.prod(spacing[1:] if image else spacing) * voxels[clear] / (high - low)[clear]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..volumes import Volume
 from .blocks import skeleton_by_blocks, stored_without_pinholes
+from .borders import leave
 from .ends import extended
 from .fields import BRICK_VOXELS, Field
 from .graph import VascularGraph
@@ -88,6 +89,7 @@ def _graph_of(
     net = as_net(voxels, depths, spacing)
     net.prune(prune)
     net.merge()
+    leave(net, field, spacing)
     net.shorten()
     while True:
         graph = drawn(net, field, spacing, unit)
@@ -143,6 +145,7 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
     rings = [course.ring for course in courses]
     lines = smooth([course.points for course in courses], spacing, rings)
     border = np.zeros(len(nodes), bool)
+    exits = [node.exit for node in net.nodes.values()]
 
     def put(lines: list[np.ndarray]) -> None:
         """Let the lines meet at their nodes, and end at the surface or at the border."""
@@ -155,7 +158,10 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
         for course, points, (a, b) in zip(courses, lines, edges, strict=True):
             for node, turn in ((a, -1), (b, 1)):
                 if degrees[node] == 1:
-                    nodes[node], border[node] = extended(points[::turn], depths[node], field, spacing)
+                    known = exits[node]
+                    nodes[node], border[node] = (
+                        extended(points[::turn], depths[node], field, spacing) if known is None else (known, True)
+                    )
                     points = np.concatenate([points[::turn], nodes[[node]]])[::turn]
             course.points = points
 
@@ -163,12 +169,12 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
     loose = degrees[edges] == 1
     parts = zip(courses, *shares(courses, field, spacing), loose, strict=True)
     lines = [
-        centred(course, counts, sums, spacing, image)[int(first) : len(counts) - int(last)]
+        centred(course, counts, sums, spacing, field.shape)[int(first) : len(counts) - int(last)]
         for course, counts, sums, (first, last) in parts
     ]
     put(lines)
     counts, _ = shares(courses, field, spacing)
-    widths = [radii(course, share, spacing, image) for course, share in zip(courses, counts, strict=True)]
+    widths = [radii(course, share, spacing, field.shape) for course, share in zip(courses, counts, strict=True)]
     means = []
     for course, width in zip(courses, widths, strict=True):
         steps = np.diff(course.along)

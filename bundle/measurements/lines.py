@@ -21,6 +21,7 @@ __all__ = [
     "tortuosity",
     "volume",
     "weights_along",
+    "without_ends",
 ]
 
 
@@ -81,6 +82,15 @@ def resample(path: np.ndarray, points: int) -> np.ndarray:
 def along(values: np.ndarray, at: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Values ``[P, D]`` known at arc lengths ``at`` ``[P]``, between them linearly, at others ``[W]``: ``[W, D]``."""
     return np.stack([np.interp(wanted, at, column) for column in values.T], axis=1)
+
+
+def without_ends(path: np.ndarray, first: float, last: float) -> np.ndarray:
+    """A path ``[P, D]`` without so much of its arc at either end; as it is where that would leave less than half."""
+    at = np.concatenate([[0.0], np.cumsum(steps(path))])
+    if first + last > at[-1] / 2:
+        return path
+    start, stop = first, at[-1] - last
+    return along(path, at, np.concatenate([[start], at[(at > start) & (at < stop)], [stop]]))
 
 
 def direction(path: np.ndarray, start: float, stop: float) -> np.ndarray:

@@ -24,6 +24,7 @@ from .lines import (
     tortuosity,
     volume,
     weights_along,
+    without_ends,
 )
 from .survival import censored_mean, censored_median
 
@@ -158,6 +159,8 @@ def _segment(graph: VascularGraph, e: int, dimensions: int, diameters: Diameters
     path, radii, closed = graph.paths[e], graph.path_radii[e], bool(graph.closed[e])
     along = weights_along(path)
     mean, deviation, least, most = _spread(2 * radii, along)
+    # for a radius from its ends a line was drawn straight, whatever the vessel does there
+    seen = path if closed else without_ends(path, radii[0], radii[-1])
     return {
         "segment": e,
         "source": int(graph.edges[e, 0]),
@@ -165,7 +168,7 @@ def _segment(graph: VascularGraph, e: int, dimensions: int, diameters: Diameters
         "length": arc_length(path),
         "chord": chord_length(path),
         "tortuosity": math.nan if closed else tortuosity(path),
-        "curvature": curvature(path, max(mean, 1e-9), closed),
+        "curvature": curvature(seen, max(mean, 1e-9), closed),
         "diameter_mean": mean,
         "diameter_sd": deviation,
         "diameter_min": least,
