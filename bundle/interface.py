@@ -81,7 +81,7 @@ def read(path: str | os.PathLike, **choice: Any) -> Image:
     Raises:
         InputError: the file cannot be read, or does not say what has to be chosen.
     """
-    return open_image(path, **choice)
+    return open_image(os.fspath(path), **choice)
 
 
 def segment(
@@ -134,7 +134,7 @@ def segment(
     chosen = (
         Adaptation(shipped_weights("stack" if steps == "slices" else mode))
         if weights is None
-        else adapted_weights(weights)
+        else adapted_weights(os.fspath(weights))
     )
     settings: dict[str, Any] = {}
     if chosen.settings is not None and chosen.mode == ("stack" if steps == "slices" else "fused"):
@@ -182,8 +182,8 @@ def fuse(stack: Any, spacing: Sequence[float] | None = None, *, method: str = "m
         raise InputError(None, f"an array of {array.ndim} axes is no stack", "give [Z, Y, X]")
     image, depth = FuseFocus(method).fuse(torch.from_numpy(np.ascontiguousarray(array.T))[None])
     shape = array.shape[1:]
-    flat = (np.asarray(each).reshape(shape[::-1]).T for each in (image, depth))
-    return Fusion(*flat, spacing=None if spacing is None else (spacing[-2], spacing[-1]))
+    flat, deep = (np.asarray(each).reshape(shape[::-1]).T for each in (image, depth))
+    return Fusion(flat, deep, None if spacing is None else (spacing[-2], spacing[-1]))
 
 
 def measure(mask: Any, spacing: Sequence[float] | None = None, **options: Any) -> Measurement:
@@ -205,7 +205,7 @@ def _array(
 ) -> tuple[np.ndarray, tuple[float, ...] | None]:
     """An image ``[Y, X]`` or ``[Z, Y, X]``, and its spacing."""
     if isinstance(given, str | os.PathLike):
-        image = open_image(given, **choice)
+        image = open_image(os.fspath(given), **choice)
         array, spacing = image.array(), image.spacing if spacing is None else spacing
     elif choice:
         raise InputError(None, f"{', '.join(choice)} are of files, not of arrays", "choose from the array before")

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from torch import nn
@@ -87,6 +88,10 @@ def adapt(
     held_back: dict[str, list[float]] = {"unchanged": [], "settings": []}
     for share in SHARES if steps else ():
         held_back[f"weights, {share:.0%}"] = []
+
+    def shown(stage: str, step: int) -> None:
+        progress(stage, step, steps)
+
     for teaching, judging in (folds, folds[::-1]):
         held_back["unchanged"].append(found.dice(settings, judging))
         chosen = _best(found, candidates, teaching)
@@ -94,7 +99,7 @@ def adapt(
         if steps:
             seen = _seen(found, candidates, teaching, settings)
             stage = f"training on half {1 + (teaching is folds[1])}"
-            student = tuned(network, teaching, seen, steps, seed, lambda step, s=stage: progress(s, step, steps))
+            student = tuned(network, teaching, seen, steps, seed, partial(shown, stage))
             for share in SHARES:
                 judged = _Found(blended(network, student, share), annotations)
                 held_back[f"weights, {share:.0%}"].append(judged.dice(seen, judging))

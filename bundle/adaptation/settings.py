@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Settings:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, noted: object, path: object) -> Settings:
+    def from_dict(cls, noted: Any, path: str | Path) -> Settings:
         """The settings that :meth:`as_dict` gave, as a file of weights notes them.
 
         Args:
@@ -53,13 +54,12 @@ class Settings:
         """
         try:
             settings = cls(**noted)
-            numbers = (settings.scale, settings.low, settings.high)
             possible = 0.01 <= settings.scale <= 16 and 0 <= settings.low <= settings.high <= 1
             known = settings.contrast in ("slice", "volume", "equalized")
+            known &= all(isinstance(number, int | float) for number in (settings.scale, settings.low, settings.high))
         except TypeError:
             possible = known = False
-            numbers = ()
-        if not (possible and known and all(isinstance(number, int | float) for number in numbers)):
+        if not (possible and known):
             raise InputError(path, f"notes as its settings {noted!r:.80}, which are none", "adapt again")
         return settings
 

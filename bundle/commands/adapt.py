@@ -31,7 +31,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -162,7 +162,7 @@ def _of_slices(
         raise InputError(path, f"has no slice {arguments.slice}", f"give --slice from 0 to {len(stack) - 1}")
     else:
         drawn = {arguments.slice: label}
-    contrasts = ("slice", "volume") if len(stack) > 1 else ("slice",)
+    contrasts: tuple[Literal["slice", "volume"], ...] = ("slice", "volume") if len(stack) > 1 else ("slice",)
     stretched = {per: np.asarray(LinearContrast(per=per)(stack.T[None]))[0] for per in contrasts}
     return [
         _annotation(

@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     seed = str(arguments.seed)
     _step("bundle", "phantom", phantoms, "--seed", seed, *shape, "--density", "medium", "--overwrite")
     _step("bundle", "fuse", phantoms / "images", "--output", fused, "--overwrite")
-    inference = ["--config_file", INFERENCE, "--bundle_root", ROOT]
-    folders = ["--dataset_dir", phantoms / "images", "--output_dir", segmented, "--overwrite", "True"]
+    inference: list[str | Path] = ["--config_file", INFERENCE, "--bundle_root", ROOT]
+    folders: list[str | Path] = ["--dataset_dir", phantoms / "images", "--output_dir", segmented, "--overwrite", "True"]
     _step("monai.bundle", "run", *inference, *folders)
     _step("bundle", "evaluate", segmented, phantoms / "masks", "--output", table, "--overwrite")
     _draw(output)
@@ -66,7 +66,7 @@ def _draw(output: Path) -> None:
     pictures = {
         "one slice of the stack": stack.plane(len(stack) // 2),
         "fused": fused,
-        "segmented": for_people(mask_overlay(fused, mask), stack.spacing and stack.spacing[-1]),
+        "segmented": for_people(mask_overlay(fused, mask), stack.spacing[-1] if stack.spacing else None),
         "right white, wrong red, missed blue": error_overlay(mask, truth),
     }
     write_panel(output / "demo.png", pictures)

@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, printable
 from ..io import Recording, choose, expand, open_recordings, plausible_spacing, relabel
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _describe(path: Path, options: dict[str, str | None]) -> Iterator[str]:
+def _describe(path: Path, options: dict[str, Any]) -> Iterator[str]:
     scenes = open_recordings(path)
     try:
         image = choose(scenes, **options)

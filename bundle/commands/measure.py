@@ -396,8 +396,8 @@ def _write(
 
 def _write_tables(output: Path) -> None:
     """The tables of all images whose graph lies in OUT."""
-    rows = [read_rows(path) for path in sorted(output.glob("*_graph.json"))]
-    rows = [found for found in rows if found is not None]
+    read = [read_rows(path) for path in sorted(output.glob("*_graph.json"))]
+    rows = [found for found in read if found is not None]
     for name, table in TABLES.items():
         write_table(output / f"{name}.csv", table, (row for found in rows for row in found[name]))
     kinds = dict.fromkeys((row["unit"], len(row["axes"])) for found in rows for row in found["images"])

@@ -174,7 +174,7 @@ def _entry(source: Source, row: Mapping[str, str], arguments: argparse.Namespace
     graph = json.loads(_output(arguments, MEASURED, source, "graph").read_text(encoding="utf-8"))
     lines = Lines.of(VascularGraph.from_dict(graph))
     spacing = [pixel if math.isfinite(pixel) else 1.0 for pixel in _spacing(row)]
-    extent = tuple(size * step for size, step in zip((1, *mask.shape)[-3:], spacing, strict=True))
+    depth, height, width = (size * step for size, step in zip((1, *mask.shape)[-3:], spacing, strict=True))
     grey, what = _grey(source, arguments)
     disagreement = math.nan
     where = _output(arguments, SEGMENTED, source, "disagreement")
@@ -188,7 +188,7 @@ def _entry(source: Source, row: Mapping[str, str], arguments: argparse.Namespace
         what=what,
         mask=found if found.ndim == 2 else found.any(axis=0),
         lines=lines,
-        extent=extent if found.ndim == 3 else (0.0, *extent[1:]),
+        extent=(depth if found.ndim == 3 else 0.0, height, width),
         slices=_slices(source, row, arguments) if found.ndim == 2 else None,
         warnings=doubts(row, disagreement, graph["measured"]["remarks"]),
     )
@@ -216,8 +216,8 @@ def _slices(source: Source, row: Mapping[str, str], arguments: argparse.Namespac
     if not depth.exists():
         return None
     raw = open_image(source.path, **{**reading_options(arguments), **source.choices})
-    known = row["unit"] == "micrometer" and raw.spacing is not None
-    return open_image(depth).array(), raw.spacing[0] if known else 1.0
+    step = raw.spacing[0] if raw.spacing is not None and row["unit"] == "micrometer" else 1.0
+    return open_image(depth).array(), step
 
 
 def _compare(rows: list[dict[str, str]], arguments: argparse.Namespace) -> Grouping | None:
@@ -238,6 +238,7 @@ def _methods(
     settings: Sequence[tuple[str, str]],
     arguments: argparse.Namespace,
 ) -> Methods:
+    without_size = sum(entry.row["unit"] != "micrometer" for entry in entries)
     values: dict[str, object] = {
         "version": __version__,
         "weights": Path(parser["weights_file"]).name,
@@ -248,11 +249,11 @@ def _methods(
         "contrast": parser["contrast"],
         "scale": "a factor found for each" if parser["scale"] == "auto" else f"{parser['scale']:g}",
         "images": len(entries),
-        "without_pixel_size": sum(entry.row["unit"] != "micrometer" for entry in entries),
+        "without_pixel_size": without_size,
         **{name: parser[name] for name in ("low", "high", "close_gaps", "remove_fragments")},
     }
     first = ["segment", parser["mode"], *["scale"] * (parser["scale"] != 1), "binarise"]
-    second = ["measure", *["no_pixel_size"] * (values["without_pixel_size"] > 0)]
+    second = ["measure", *["no_pixel_size"] * (without_size > 0)]
     if any(
         f"{name}_low" in entry.row and entry.row[f"{name}_low"]
         for entry in entries
@@ -288,7 +289,7 @@ def _settings(parser: ConfigParser, arguments: argparse.Namespace) -> list[tuple
     settings = [("program", f"Vessel Cascades {__version__}"), (_HASH, digest)]
     settings += [(f"--{name.replace('_', '-')}", _said(value)) for name, value in words.items()]
     settings += [(name, str(parser[name])) for name in ("close_gaps", "remove_fragments")]
-    settings.append(("fusion of stacks", FuseFocus().method))
+    settings.append(("fusion of stacks", str(FuseFocus().method)))
     settings += [(package, version(package)) for package in _PACKAGES]
     return settings
 

@@ -191,7 +191,7 @@ def _weights(arguments: argparse.Namespace) -> tuple[Path, dict[str, float | str
     from ..adaptation import adapted_weights
 
     found = adapted_weights(arguments.weights)
-    if found.settings is None:
+    if found.settings is None or found.mode is None:
         return found.weights, {}
     mode = "stack" if arguments.mode in ("stack", "both") else "fused"
     if found.mode != mode:

@@ -203,10 +203,10 @@ def _animals(placed: Placed, quantity: str) -> tuple[list[Animal], list[str]]:
     group_of = dict(zip(placed.animals, placed.groups, strict=True))
     animals = []
     for number, (animal, images) in enumerate(of_animal.items()):
-        values, low, high = (np.array([image[place] for image in images]) for place in (1, 2, 3))
-        again = redrawn(values, low, high, REDRAWS, seed=number).mean(axis=1)
+        values, lower, upper = (np.array([image[place] for image in images]) for place in (1, 2, 3))
+        again = redrawn(values, lower, upper, REDRAWS, seed=number).mean(axis=1)
         names = [image[0] for image in images]
-        animals.append(Animal(animal, group_of[animal], names, values, low, high, float(values.mean()), again))
+        animals.append(Animal(animal, group_of[animal], names, values, lower, upper, float(values.mean()), again))
     remarks = [f"{', '.join(undefined)}: no value, left out"] if undefined else []
     lost = [animal for animal in group_of if animal not in of_animal]
     if lost:
@@ -221,7 +221,7 @@ def _difference(first: Sequence[Animal], second: Sequence[Animal], confidence: f
     for group, members in zip(groups, values, strict=True):
         if len(members) == 1:
             remarks.append(f"one animal only in {group[0].group} ({group[0].animal}): no interval and no effect size")
-    test = permutation_test(*values)
+    test = permutation_test(values[0], values[1])
     if test.smallest > 0.05:
         each = " against ".join(str(len(members)) for members in values)
         remarks.append(f"{each} animals cannot give a p below {test.smallest:.2g}, however large the difference")
@@ -243,13 +243,16 @@ def _difference(first: Sequence[Animal], second: Sequence[Animal], confidence: f
         )
         if model.remark:
             remarks.append(model.remark)
+    images_of, other_images = (sum(len(one.values) for one in group) for group in groups)
+    mean, other_mean = (float(members.mean()) for members in values)
+    sd, other_sd = (float(members.std(ddof=1)) if len(members) > 1 else math.nan for members in values)
     return Difference(
         first[0].group,
         second[0].group,
         (len(first), len(second)),
-        tuple(sum(len(one.values) for one in group) for group in groups),
-        tuple(float(members.mean()) for members in values),
-        tuple(float(members.std(ddof=1)) if len(members) > 1 else math.nan for members in values),
+        (images_of, other_images),
+        (mean, other_mean),
+        (sd, other_sd),
         welch_difference(values[0], values[1], confidence),
         hedges_g(values[0], values[1], confidence),
         test,

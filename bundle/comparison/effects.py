@@ -98,7 +98,7 @@ def _noncentrality(statistic: float, freedom: int, share: float) -> float:
     SciPy's noncentral t is not a number far out.
     """
     ends = chi.ppf((1e-12, 1 - 1e-12), freedom) / math.sqrt(freedom)
-    s = np.linspace(*ends, 2001)
+    s = np.linspace(ends[0], ends[1], 2001)
     weights = chi.pdf(s * math.sqrt(freedom), freedom)
     weights /= weights.sum()
 

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..io import atomic
 from .compare import Comparison, Difference
@@ -14,7 +15,7 @@ from .groups import Placed
 
 __all__ = ["animal_rows", "comparison_rows", "csv_text", "plot_rows", "write_rows"]
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 
 def animal_rows(placed: Placed, comparisons: Sequence[Comparison]) -> list[Row]:
@@ -22,7 +23,7 @@ def animal_rows(placed: Placed, comparisons: Sequence[Comparison]) -> list[Row]:
 
     ``QUANTITY_measurement_sd`` is how much the animal's mean would vary if its images were measured again.
     """
-    rows: dict[str, dict[str, object]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for group in placed.order:
         for animal, of in zip(placed.animals, placed.groups, strict=True):
             if of == group:
@@ -44,7 +45,7 @@ def comparison_rows(comparisons: Sequence[Comparison], confidence: float) -> lis
     """
     if not comparisons:
         raise ValueError("no quantity was compared")
-    found = [
+    found: list[Row] = [
         {"quantity": comparison.quantity, "unit": comparison.unit, **_row(one, confidence, comparison.remarks)}
         for comparison in comparisons
         for one in comparison.differences

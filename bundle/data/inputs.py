@@ -72,7 +72,7 @@ class InputDataset(Dataset):
 
 
 def _unexpected(exception: Exception) -> InputError:
-    cause = exception
+    cause: BaseException = exception
     while cause.__cause__ is not None:  # of MONAI's wrapping
         cause = cause.__cause__
     logger.debug("unexpected", exc_info=exception)

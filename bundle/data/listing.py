@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from ..io import image_name, list_images
@@ -149,7 +150,7 @@ def _from_datalist(path: Path, root: Path, split: str) -> list[dict[str, str]]:
         raise InputError(path, "is no JSON", DATALIST_FORM) from error
     if not isinstance(sections, dict):
         raise InputError(path, "names no splits", DATALIST_FORM)
-    items = next((sections[name] for name in DATALIST_SECTIONS[split] if sections.get(name)), [])
+    items: Any = next((sections[name] for name in DATALIST_SECTIONS[split] if sections.get(name)), [])
     if not items:
         raise InputError(
             path, f"has no images for the split {split!r}", f"list them under {DATALIST_SECTIONS[split][1]!r}"

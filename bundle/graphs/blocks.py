@@ -69,9 +69,11 @@ def skeleton_by_blocks(
         _write(depths, box, block)
     deep = Field(depths, field.voxels)
     state, first, changed = field, 0, True
+    stored: StoredVolume | None = None
     while first <= last or changed:
-        before, changed = state, False
-        state = Field(_stored(folder / f"step-{first}", field, bool), field.voxels)
+        before, old, changed = state, stored, False
+        stored = _stored(folder / f"step-{first}", field, bool)
+        state = Field(stored, field.voxels)
         for box in field.bricks():
             large, inner = field.around(box, _STEPS * Thinning.REACH)
             alive = before.read(large)
@@ -83,9 +85,9 @@ def skeleton_by_blocks(
                 left = thinning.alive[inner]
                 changed |= bool((left != core).any())
                 core = left
-            _write(state.mask, box, core)
-        if before is not field:
-            shutil.rmtree(before.mask.folder)
+            _write(stored, box, core)
+        if old is not None:
+            shutil.rmtree(old.folder)
         first += _STEPS
     found, values = [], []
     for box in field.bricks():

@@ -43,7 +43,8 @@ def extended(path: np.ndarray, depth: float, field: Field, spacing: np.ndarray) 
     low = np.maximum(np.floor(ray.min(axis=0)).astype(int), 0)
     high = np.minimum(np.ceil(ray.max(axis=0)).astype(int) + 1, field.shape)
     low = np.minimum(low, high - 1)
-    box = field.read(tuple(map(slice, low.tolist(), high.tolist())))
+    z, y, x = map(slice, low.tolist(), high.tolist())
+    box = field.read((z, y, x))
     inside = map_coordinates(box.astype(np.float32), (ray - low).T, order=1, mode="nearest") >= 0.5
     if inside.all():
         return (end + furthest * direction, True) if furthest == max(0.0, to_border) else (end, False)

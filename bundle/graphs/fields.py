@@ -26,7 +26,8 @@ class Field:
     def __init__(self, mask: np.ndarray | Volume, voxels: int = BRICK_VOXELS) -> None:
         self.mask = mask
         self.voxels = voxels
-        self.shape = tuple(int(side) for side in mask.shape)
+        depth, height, width = (int(side) for side in mask.shape)
+        self.shape = (depth, height, width)
         side = max(1, round((voxels / max(1, self.shape[2])) ** 0.5))
         height = min(side, self.shape[1])
         depth = max(1, min(self.shape[0], voxels // max(1, self.shape[2] * height)))
@@ -56,9 +57,9 @@ class Field:
 
     def around(self, box: Box, halo: int) -> tuple[Box, Box]:
         """A box with a halo in z and y, as far as the field reaches, and where in it the box is."""
-        large = [
-            slice(max(0, side.start - halo), min(end, side.stop + halo))
+        (z, large_z), (y, large_y) = (
+            (side, slice(max(0, side.start - halo), min(end, side.stop + halo)))
             for side, end in zip(box[:2], self.shape, strict=False)
-        ]
-        inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, large, strict=False)]
-        return (*large, box[2]), (*inner, box[2])
+        )
+        inner_z, inner_y = (slice(a.start - b.start, a.stop - b.start) for a, b in ((z, large_z), (y, large_y)))
+        return (large_z, large_y, box[2]), (inner_z, inner_y, box[2])

@@ -36,11 +36,11 @@ class VascularGraph:
     kinds: list[str]
     paths: list[np.ndarray]
     path_radii: list[np.ndarray]
-    border: np.ndarray = field(default=None)  # filled in below
+    border: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # filled in below
     unit: str = "micrometer"
 
     def __post_init__(self) -> None:
-        if self.border is None:
+        if not len(self.border):
             object.__setattr__(self, "border", np.zeros(len(self.nodes), bool))
 
     @property

@@ -30,7 +30,8 @@ def met(
     """
     pull = np.zeros((len(nodes), 3, 3))
     target = np.zeros((len(nodes), 3))
-    first, last = [], []
+    first: list = []
+    last: list = []
     ways: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in nodes]
     for line, (a, b) in zip(lines, edges, strict=True):
         for node, turned, leaves in ((a, line, first), (b, line[::-1], last)):

@@ -89,8 +89,8 @@ def as_volume(
     mask = np.asarray(mask) != 0
     if mask.ndim not in (2, 3):
         raise ValueError(f"a mask has two or three axes, not {mask.ndim}")
-    spacing = fitting(spacing, mask.ndim)
-    return (mask[None], (1.0, *spacing)) if mask.ndim == 2 else (mask, spacing)
+    z, y, x = (1.0, *fitting(spacing, mask.ndim))[-3:]
+    return mask[None] if mask.ndim == 2 else mask, (z, y, x)
 
 
 def fitting(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:

@@ -109,7 +109,8 @@ def _generating(voxels: np.ndarray, first: np.ndarray, second: np.ndarray) -> li
             voxel = group[voxel]
         return voxel
 
-    tree, rank = [], {}
+    tree: list = []
+    rank: dict = {}
     number: dict[tuple[int, int], int] = {}
     neighbours: dict[int, set[int]] = defaultdict(set)
     for link in order:

@@ -63,16 +63,17 @@ def vessel_graph(
     Raises:
         ValueError: the mask has neither two nor three axes, or the spacing does not fit it.
     """
-    settings = {"prune": prune, "min_length": min_length, "unit": "pixel" if spacing is None else "micrometer"}
+    unit = "pixel" if spacing is None else "micrometer"
     if isinstance(mask, np.ndarray | list):
         volume, steps = as_volume(fill_pinholes(mask, pinholes), spacing)
         left, depths = skeleton(volume, steps)
-        return _graph_of(np.argwhere(left), depths, Field(volume), np.array(steps), **settings)
+        return _graph_of(np.argwhere(left), depths, Field(volume), np.array(steps), prune, min_length, unit)
     with TemporaryDirectory(dir=work) as folder:
-        steps = fitting(spacing, 3)
+        z, y, x = fitting(spacing, 3)
+        steps = (z, y, x)
         field = stored_without_pinholes(Field(mask, brick), pinholes, Path(folder) / "mask")
         voxels, depths = skeleton_by_blocks(field, steps, Path(folder))
-        return _graph_of(voxels, depths, field, np.array(steps), **settings)
+        return _graph_of(voxels, depths, field, np.array(steps), prune, min_length, unit)
 
 
 def _graph_of(

@@ -157,7 +157,8 @@ def _plain(path: Path, error: OSError) -> InputError:
     number = error.errno
     if number is None and path.parent.is_dir() and shutil.disk_usage(path.parent).free < 1 << 20:
         number = errno.ENOSPC  # NumPy reports a short write without its cause
-    return InputError(path, *_PLAIN.get(number, (f"cannot be written ({error.strerror or error})",)))
+    unknown = f"cannot be written ({error.strerror or error})"
+    return InputError(path, *(_PLAIN.get(number or 0) or (unknown,)))
 
 
 def remove(path: Path) -> None:

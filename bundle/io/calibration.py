@@ -39,13 +39,14 @@ def agreed(
     chosen: dict[str, float | None] = {}
     against: dict[str, None] = {}
     for axis in "ZYX":
-        stated = {name: spacing[axis] for name, spacing in named.items() if spacing.get(axis) is not None}
+        lengths = {name: spacing.get(axis) for name, spacing in named.items()}
+        stated = {name: length for name, length in lengths.items() if length is not None}
         possible = {name: length for name, length in stated.items() if is_possible_size(length)}
-        chosen[axis] = next(iter((possible or stated).values()), None)
+        chosen[axis] = believed = next(iter((possible or stated).values()), None)
         if possible:
             others = {name: spacing.get(axis) for name, spacing in (compared or {}).items()}
             possible |= {name: length for name, length in others.items() if length is not None}
-        if any(not math.isclose(length, chosen[axis], rel_tol=AGREE) for length in possible.values()):
+        if believed is not None and any(not math.isclose(n, believed, rel_tol=AGREE) for n in possible.values()):
             against |= dict.fromkeys(f"{axis} {length:.6g} µm by {name}" for name, length in possible.items())
     if against:
         first = next(iter(against)).rpartition(" by ")[2]

@@ -50,7 +50,8 @@ def check_chains(path: Path) -> None:
             listed += numbers
         table = np.concatenate([sector(int(n)) for n in listed[:tables] if n < held] or [np.zeros(0, "<u4")])
         _check_ends(path, table)
-        chain, number = [], small
+        chain: list[np.ndarray] = []
+        number = small
         while len(chain) < small_count and number < len(table):
             chain.append(sector(number))
             number = int(table[number])

@@ -43,7 +43,7 @@ def recordings(path: Path) -> list[Recording]:
         scenes[_start(tile).get("S", 0)].append(tile)
     names = {int(scene.get("Index", -1)): scene.get("Name") or "" for scene in about.iterfind(".//S/Scenes/Scene")}
     spacing = {
-        distance.get("Id"): to_micrometres(distance.findtext("Value"), "m")
+        distance.get("Id", ""): to_micrometres(distance.findtext("Value"), "m")
         for distance in about.iterfind(".//Scaling/Items/Distance")
     }
     channels = _channel_names(about)

@@ -57,13 +57,13 @@ def read_embedded(path: str | os.PathLike) -> dict[str, Any] | None:
 
 def _of_tiff(path: Path) -> dict[str, Any] | None:
     with tifffile.TiffFile(path) as tiff:
-        description = tiff.pages[0].description
+        description = tiff.pages.first.description
     if NAMESPACE not in description:
         return None
     root = ElementTree.fromstring(description)
     for annotation in root.iterfind(".//{*}MapAnnotation"):
         if annotation.get("Namespace") == NAMESPACE:
-            pairs = {pair.get("K"): pair.text or "" for pair in annotation.iterfind("{*}Value/{*}M")}
+            pairs = {pair.get("K", ""): pair.text or "" for pair in annotation.iterfind("{*}Value/{*}M")}
             return {key: json.loads(text) if key in ("inputs", "options") else text for key, text in pairs.items()}
     return None
 

@@ -120,7 +120,7 @@ def _module(path: Path) -> str:
         raise InputError(path, "is empty (0 bytes)", "get another copy")
     module = content.module_of(path, content.beginning(path))
     foreign = content.unread(path)
-    if foreign is not None and module not in ("tiff", "picture", "nifti") or path.suffix.lower() == ".stk":
+    if foreign is not None and (module not in ("tiff", "picture", "nifti") or path.suffix.lower() == ".stk"):
         what, remedy = foreign
         raise InputError(path, f"is {what}, which is not read", remedy)
     if module is None and suffix not in READERS:

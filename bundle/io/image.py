@@ -156,9 +156,10 @@ class Image:
         start, stop, _ = slice(start, stop).indices(self.shape[-2])
         if start >= stop:
             return np.empty((0, self.shape[-1]), self.dtype)
-        if self._recording.rows is None:
+        rows = self._recording.rows
+        if rows is None:
             return self.plane(z)[start:stop]
-        return self._read(z, start, stop, lambda index: self._recording.rows(index, start, stop))
+        return self._read(z, start, stop, lambda index: rows(index, start, stop))
 
     def _read(self, z: int, start: int, stop: int, read: Callable[[Mapping[str, int]], np.ndarray]) -> np.ndarray:
         if not 0 <= z < len(self):
@@ -364,7 +365,8 @@ def relabel(recording: Recording, axes: str) -> Recording:
 
     def rows(index: Mapping[str, int], start: int, stop: int) -> np.ndarray:
         at = stored(index)
-        return one_sample(recording.rows(at, start, stop), at)
+        some = recording.rows
+        return one_sample(recording.read(at)[start:stop] if some is None else some(at, start, stop), at)
 
     channels = recording.channels if meaning.get("C") == "C" else ()
     return replace(

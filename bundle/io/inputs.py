@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ _NAMED = 5
 _DOUBLE = (".ome.tif", ".ome.tiff", ".nii.gz", ".ome.zarr", ".companion.ome")
 
 
-def image_name(path: str | Path | Source) -> str:
+def image_name(path: str | os.PathLike) -> str:
     """Return the NAME of an input: its file name without suffix.
 
     ``.ome.tif``, ``.ome.tiff`` and ``.nii.gz`` count as one suffix. One that was given a NAME has that.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .inputs import image_name
@@ -26,7 +27,7 @@ KINDS: dict[str, str | None] = {
 FORMS = {"surface": (".ply",), "graph": (".graphml", ".vtp", ".swc")}
 
 
-def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: str = ".tif") -> Path:
+def output_path(output_dir: str | Path, source: str | os.PathLike, kind: str, suffix: str = ".tif") -> Path:
     """Where an output of an input lies: ``OUT/NAME_kind.suffix``.
 
     Args:
@@ -38,6 +39,6 @@ def output_path(output_dir: str | Path, source: str | Path, kind: str, suffix: s
     return Path(output_dir) / f"{image_name(source)}_{kind}{KINDS[kind] or suffix}"
 
 
-def record_path(output_dir: str | Path, source: str | Path) -> Path:
+def record_path(output_dir: str | Path, source: str | os.PathLike) -> Path:
     """Where it is told what made the outputs of an input: ``OUT/NAME_provenance.json``."""
     return Path(output_dir) / f"{image_name(source)}_provenance.json"

@@ -64,7 +64,7 @@ def _scene(path: Path, kept: Kept, image: Any) -> Recording:
 def _letters(image: Any) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the letter of every dimension, and the channels' names: wavelengths, where these are the channels."""
     names: tuple[str, ...] = ()
-    letters = {}
+    letters: dict[str, str] = {}
     spare = iter("IQJKNOUVW")
     for name in image.dims:
         if name in ("λ", "Λ") and not {"C"} & set(image.dims) and "C" not in letters.values():

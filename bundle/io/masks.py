@@ -32,8 +32,8 @@ def why_no_mask(array: np.ndarray) -> tuple[str, str] | None:
         )
     if found.size <= _FEW:
         return problem, "its labels are of classes or objects: keep those of vessels (Fiji: Image > Adjust > Threshold)"
-    low, high = float(found[0]), float(found[-1])
-    near = np.count_nonzero((array < low + (high - low) / 8) | (array > high - (high - low) / 8))
+    least, most = float(found[0]), float(found[-1])
+    near = np.count_nonzero((array < least + (most - least) / 8) | (array > most - (most - least) / 8))
     if near > _SMOOTH * array.size:
         return problem, "JPEG or smoothing made its edges grey: threshold it, and save it as PNG or TIFF"
     return problem, "is it an image? give 0 and one other value"

@@ -17,7 +17,7 @@ from ..errors import InputError
 from . import compound
 from .image import Recording
 from .ome_xml import MOST_PLANES
-from .pages import check_whole
+from .pages import check_whole, stored_type
 from .remarks import quiet
 from .spacing import to_micrometres
 
@@ -53,7 +53,7 @@ def recordings(path: Path) -> list[Recording]:
     # an OIB stays open as long as it can be read: its directory takes too long to parse for every plane
     weakref.finalize(read, file.close)
     with quiet(), file.open_file(next(iter(planes.values()))) as stream, tifffile.TiffFile(stream) as tiff:
-        dtype = tiff.pages.first.dtype.newbyteorder("=")
+        dtype = stored_type(tiff.pages.first).newbyteorder("=")
     spacing = {axis: _step(settings, axis, about[axis]) for axis in "ZYX" if axis in axes}
     names = tuple(settings.get(f"Channel {i + 1} Parameters", {}).get("CH Name", "") for i in range(size.get("C", 0)))
     return [

@@ -23,7 +23,7 @@ def write_ome_tiff(
     The same array gives the same bytes: nothing of the date, the machine or the software's version is stored.
     """
     array = np.asarray(array)
-    layout = Layout(array.shape, array.dtype, axes, spacing, channels)
+    layout = Layout.of(array, axes, spacing, channels)
     write_ome_tiff_planes(path, array.reshape(-1, *layout.plane), layout)
 
 
@@ -41,7 +41,7 @@ def write_ome_tiff_planes(path: str | Path, planes: Iterable[np.ndarray], layout
     """
     spacing, stored = layout.spacing, layout.stored
     size = layout.count * layout.plane[0] * layout.plane[1] * stored.itemsize
-    per_centimetre = {} if spacing is None else {"resolution": (1e4 / spacing[-1], 1e4 / spacing[-2])}
+    per_centimetre = None if spacing is None else (1e4 / spacing[-1], 1e4 / spacing[-2])
     with (
         atomic(path) as partial,
         tifffile.TiffWriter(partial, bigtiff=size > _CLASSIC_LIMIT, byteorder="<") as tiff,
@@ -57,7 +57,7 @@ def write_ome_tiff_planes(path: str | Path, planes: Iterable[np.ndarray], layout
             description=describe(layout),
             metadata=None,
             software=False,
-            **per_centimetre,
+            resolution=per_centimetre,
         )
         if next(planes, None) is not None:  # tifffile does not ask beyond the last page announced
             raise ValueError(f"more planes came than the {layout.count} that were announced")

@@ -134,9 +134,11 @@ def _image(element: ElementTree.Element, own: str | None) -> OmeImage:
 
 
 def _number(element: ElementTree.Element, name: str, default: int | None = None) -> int:
-    stated = element.get(name, default)
+    stated = element.get(name)
+    if stated is None and default is not None:
+        return default
     try:
-        return int(stated)
+        return int(stated or "")
     except (TypeError, ValueError) as error:
         raise ValueError(f"its OME-XML states {name} {stated!r}") from error
 
@@ -180,8 +182,9 @@ def describe(layout: Layout) -> str:
         f'<Channel ID="Channel:0:{i}" SamplesPerPixel="1"{f" Name={quoteattr(name)}" if name else ""}/>'
         for i, name in enumerate(names)
     )
-    told = layout.record is not None
-    reference, annotation = (f'<AnnotationRef ID="{ANNOTATION}"/>', as_annotation(layout.record)) if told else ("", "")
+    reference = annotation = ""
+    if layout.record is not None:
+        reference, annotation = f'<AnnotationRef ID="{ANNOTATION}"/>', as_annotation(layout.record)
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '

@@ -145,7 +145,8 @@ def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout
     numcodecs = format_library("numcodecs", path, _FORM)
     outer, sizes = layout.shape[:-2], [layout.plane]
     while max(sizes[-1]) > _SMALL:
-        sizes.append(tuple(-(-n // 2) for n in sizes[-1]))
+        height, width = sizes[-1]
+        sizes.append((-(-height // 2), -(-width // 2)))
     low, high = np.inf, -np.inf
     name = path.name.removesuffix(".zarr").removesuffix(".ome")
     with atomic_folder(path) as partial:
@@ -178,7 +179,7 @@ def _halved(plane: np.ndarray, mask: bool) -> np.ndarray:
     quarters = [even[y::2, x::2] for y in (0, 1) for x in (0, 1)]
     if mask:
         return np.maximum.reduce(quarters)
-    mean = sum(quarter.astype(np.float64) for quarter in quarters) / 4
+    mean = np.sum([quarter.astype(np.float64) for quarter in quarters], axis=0) / 4
     return mean.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(mean).astype(plane.dtype)
 
 

@@ -51,7 +51,7 @@ def write_image(
         ValueError: array, axes and spacing do not fit each other.
     """
     array = np.asarray(array)
-    layout = Layout(array.shape, array.dtype, axes, spacing, channels, affine, record)
+    layout = Layout.of(array, axes, spacing, channels, affine, record)
     write_image_planes(path, array.reshape(-1, *layout.plane), layout)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -18,6 +19,7 @@ AGAIN = "get another copy"
 SAVE_PLAIN = "save it as plain grey values or as RGB"
 hush(tifffile.logger())  # what it would report and read on from is checked here and refused
 _JPEG = {6, 7, 34892, 33007}
+_JPEG_TABLES = ("jpegtables", "jpegheader")
 # codecs that give red, green and blue, whatever the colours are stored as
 _DECODED_TO_RGB = _JPEG | {33003, 33005, 34712, 50001, 50002, 52546}
 _GREY, _RGB, _PALETTE, _YCBCR = 1, 2, 3, 6
@@ -62,7 +64,7 @@ def check_whole(path: Path, tiff: tifffile.TiffFile) -> None:
     pages = tiff.pages
     if len(pages) == 0:
         raise InputError(path, "holds no image", AGAIN)
-    if tiff.is_lsm or tiff.is_ndpi:  # beyond 4 GB their offsets wrap around
+    if tiff.is_lsm or tiff.is_ndpi or pages.next_page_offset is None:  # beyond 4 GB offsets of the former wrap around
         return
     tiff.filehandle.seek(pages.next_page_offset)
     end = tiff.filehandle.read(tiff.tiff.offsetsize)
@@ -79,7 +81,7 @@ def _check_tags(path: Path, tiff: tifffile.TiffFile) -> None:
     form, handle, first = tiff.tiff, tiff.filehandle, tiff.pages.first
     handle.seek(first.offset)
     count = int.from_bytes(handle.read(form.tagnosize), "little" if form.byteorder == "<" else "big")
-    order = "little" if form.byteorder == "<" else "big"
+    order: Literal["little", "big"] = "little" if form.byteorder == "<" else "big"
     within = form.tagoffsetthreshold
     for _ in range(count):
         entry = handle.read(form.tagsize)
@@ -90,7 +92,7 @@ def _check_tags(path: Path, tiff: tifffile.TiffFile) -> None:
         number, offset = int.from_bytes(entry[4:middle], order), int.from_bytes(entry[middle:], order)
         size = number * _BYTES.get(kind, 0)
         if (code < 700 or code in _ESSENTIAL) and size > within and offset + size > handle.size:
-            name = tifffile.TIFF.TAGS.get(code, code)
+            name = tifffile.TIFF.TAGS.get(code, str(code))
             raise InputError(path, f"is truncated: its tag {name} lies beyond the end of the file", AGAIN)
 
 
@@ -160,6 +162,17 @@ class Meaning:
         return numbers
 
 
+def stored_type(page: tifffile.TiffPage | tifffile.TiffFrame) -> np.dtype:
+    """The type of a page's values as they are stored.
+
+    Raises:
+        ValueError: it is none that NumPy has.
+    """
+    if page.dtype is None:
+        raise ValueError("its values are of no known type")
+    return page.dtype
+
+
 def meaning(page: tifffile.TiffPage, microscope: bool = False) -> Meaning:
     """Tell what the numbers of a page mean.
 
@@ -167,7 +180,7 @@ def meaning(page: tifffile.TiffPage, microscope: bool = False) -> Meaning:
         page: the page.
         microscope: a microscope's software wrote it: a table of colours shows intensities, and is no picture's.
     """
-    dtype = page.dtype.newbyteorder("=")
+    dtype = stored_type(page).newbyteorder("=")
     stated = page.tags.valueof(_PHOTOMETRIC)
     kind = _GREY if stated is None else int(stated)
     names = _sample_names(page, kind)
@@ -215,7 +228,9 @@ def _sample_names(page: tifffile.TiffPage, kind: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def page_rows(page: tifffile.TiffPage, start: int, stop: int, offset: int | None = None) -> np.ndarray:
+def page_rows(
+    page: tifffile.TiffPage | tifffile.TiffFrame, start: int, stop: int, offset: int | None = None
+) -> np.ndarray:
     """Read some rows of a page: the bytes they lie in, or the strips and tiles that hold them.
 
     Args:
@@ -224,8 +239,9 @@ def page_rows(page: tifffile.TiffPage, start: int, stop: int, offset: int | None
         stop: the row after the last one.
         offset: where its pixels lie, if they are not compressed and not where the page says.
     """
-    key, handle = page.keyframe, page.parent.filehandle
-    raw = key.dtype.newbyteorder(key.parent.byteorder)
+    key: Any = page.keyframe  # every page of a series has one
+    handle = page.parent.filehandle
+    raw = stored_type(key).newbyteorder(key.parent.byteorder)
     row = key.nbytes // key.imagelength
     ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))
     if offset is not None or (key.is_final and list(page.dataoffsets[1:]) == list(ends)[:-1]):
@@ -238,7 +254,7 @@ def page_rows(page: tifffile.TiffPage, start: int, stop: int, offset: int | None
     part = np.full((stop - start, *key.shape[1:]), key.nodata, key.dtype)
     for data, number in handle.read_segments(offsets, counts, wanted):
         # tables that all strips of a JPEG page share are its own
-        tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if key.compression in _JPEG else {}
+        tables = {name: getattr(page, name, None) for name in _JPEG_TABLES} if key.compression in _JPEG else {}
         pixels, (_, _, y, x, _), _ = key.decode(data, number, **tables)
         if pixels is None:  # a strip that is not stored
             continue

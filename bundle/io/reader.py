@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from monai.data.image_reader import ImageReader
@@ -45,7 +46,7 @@ class MicroscopyReader(ImageReader):
         spacing: Sequence[float] | None = None,
         position: int | str | None = None,
     ) -> None:
-        self.options = {
+        self.options: dict[str, Any] = {
             "channel": channel,
             "time": time,
             "scene": scene,

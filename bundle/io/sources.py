@@ -147,7 +147,7 @@ def _each(path: Path, name: str, wanted: list[str], options: Mapping[str, Any]) 
         scenes = [pair for pair in scenes if str(options[PART]).casefold() in (str(pair[0]), pair[1].name.casefold())]
     elif PART not in wanted:
         scenes = scenes[:1]  # if there are more, it is said when the file is opened
-    found = []
+    found: list = []
     for number, recording in scenes or list(enumerate(recordings))[:1]:
         if options.get("axes") is not None:
             recording = relabel(recording, options["axes"])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from .remarks import remark
 
@@ -65,7 +65,7 @@ def is_usual(length: float) -> bool:
     return _USUAL[0] <= length <= _USUAL[1]
 
 
-def plausible_spacing(path: str | os.PathLike, spacing: Mapping[str, float | None]) -> dict[str, float]:
+def plausible_spacing(path: str | Path, spacing: Mapping[str, float | None]) -> dict[str, float]:
     """Return the stated pixel sizes; if one of them is no possible length, none, with one warning.
 
     A length that is possible, but of no light microscope, is returned and warned of.
@@ -83,7 +83,7 @@ def plausible_spacing(path: str | os.PathLike, spacing: Mapping[str, float | Non
     return stated
 
 
-def check_usual(path: str | os.PathLike, spacing: Mapping[str, float]) -> None:
+def check_usual(path: str | Path, spacing: Mapping[str, float]) -> None:
     """Warn of a pixel size that no light microscope has.
 
     Args:

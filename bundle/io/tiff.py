@@ -16,7 +16,7 @@ from ..errors import InputError
 from . import calibration, ndtiff, ome_files
 from .image import Recording
 from .ome_xml import MOST_PLANES, parse
-from .pages import AGAIN, check_ends, check_page, check_whole, meaning, opened, page_rows, page_type
+from .pages import AGAIN, check_ends, check_page, check_whole, meaning, opened, page_rows, page_type, stored_type
 from .remarks import quiet, remark
 from .spacing import to_micrometres
 
@@ -29,7 +29,7 @@ def recordings(path: Path) -> list[Recording]:
     """Open a TIFF file; see :py:class:`bundle.io.image.Recording`."""
     if path.name.lower().endswith(".companion.ome"):
         try:
-            describing, ome = ome_files.describing_file(path, parse(ome_files.description(path)))
+            describing, ome = ome_files.describing_file(path, parse(ome_files.description(path) or ""))
         except ValueError as error:
             raise error if isinstance(error, InputError) else InputError(path, str(error), AGAIN) from error
         return ome_files.recordings(path, describing, ome)
@@ -122,10 +122,9 @@ def _check_pages(path: Path, series: tifffile.TiffPageSeries) -> None:
         if series.dataoffset + series.nbytes > key.parent.filehandle.size:
             raise InputError(path, "is truncated: its pixels end beyond the end of the file", AGAIN)
         return
-    declared, pages = prod(series.shape) // prod(key.shape), list(series)
-    found = sum(page is not None for page in pages)
-    if found < declared:
-        raise InputError(path, f"is truncated: it declares {declared} planes and holds {found}", AGAIN)
+    declared, pages = prod(series.shape) // prod(key.shape), [page for page in series if page is not None]
+    if len(pages) < declared:
+        raise InputError(path, f"is truncated: it declares {declared} planes and holds {len(pages)}", AGAIN)
     for number, page in enumerate(pages, 1):
         if page is key or series.kind in ("lsm", "mmstack"):  # whose frames are made from an index
             check_ends(path, page, number, len(pages))
@@ -161,7 +160,7 @@ def _recording(
     def rows(index: Mapping[str, int], start: int, stop: int) -> np.ndarray:
         number, key = flat(index), series.keyframe
         offset = None if series.dataoffset is None else series.dataoffset + number * key.nbytes
-        page = key if offset is not None else series[number]
+        page = key if offset is not None else _held(series, number)
         with quiet(), opened(page.parent.filehandle):
             return meant.of(page_rows(page, start, stop, offset))
 
@@ -189,15 +188,22 @@ def _recording(
     )
 
 
+def _held(series: tifffile.TiffPageSeries, index: int) -> tifffile.TiffPage | tifffile.TiffFrame:
+    page = series[index]
+    if page is None:
+        raise ValueError(f"plane {index + 1} is missing")
+    return page
+
+
 def _page(series: tifffile.TiffPageSeries, index: int) -> np.ndarray:
     key = series.keyframe
-    page = key if series.dataoffset is not None else series[index]
+    page = key if series.dataoffset is not None else _held(series, index)
     # the file is open for one plane at a time: a list of many images would run out of file handles
     with quiet(), opened(page.parent.filehandle) as handle:
         if series.dataoffset is None:
             return page.asarray()
         handle.seek(series.dataoffset + index * key.nbytes)
-        return np.frombuffer(handle.read(key.nbytes), key.dtype.newbyteorder(key.parent.byteorder))
+        return np.frombuffer(handle.read(key.nbytes), stored_type(key).newbyteorder(key.parent.byteorder))
 
 
 def _known_axes(axes: str, shape: Sequence[int]) -> tuple[str, bool]:
@@ -213,7 +219,7 @@ def _known_axes(axes: str, shape: Sequence[int]) -> tuple[str, bool]:
 
 
 def _imagej(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Recording:
-    about = tiff.imagej_metadata
+    about = tiff.imagej_metadata or {}
     planes, declared = prod(series.shape) // prod(series.keyframe.shape), about.get("images", 1)
     if planes * series.keyframe.samplesperpixel < declared:
         raise InputError(path, f"is truncated: it declares {declared} planes and holds {planes}", AGAIN)
@@ -227,7 +233,7 @@ def _imagej(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries
 
 
 def _lsm(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Recording:
-    about = tiff.lsm_metadata
+    about = tiff.lsm_metadata or {}
     spacing = {axis: to_micrometres(about.get(f"VoxelSize{axis}"), "m") for axis in "ZYX"}
     names = tuple(about.get("ChannelColors", {}).get("ColorNames", ()))
     return _recording(path, series, spacing, names)

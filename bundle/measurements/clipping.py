@@ -26,7 +26,8 @@ def clip_graph(graph: VascularGraph, region: np.ndarray, spacing: Sequence[float
     Returns:
         The graph inside. A closed vessel that is cut is closed no more.
     """
-    nodes, border = [], []
+    nodes: list = []
+    border: list = []
     kept = np.full(len(graph.nodes), -1)
     for n in np.flatnonzero(_inside(graph.nodes, region, spacing)):
         kept[n] = len(nodes)
@@ -84,7 +85,8 @@ def _from_outside(
     if not len(outside):
         return path, radii
     first = outside[0]
-    return (np.concatenate([values[first:-1], values[: first + 1]]) for values in (path, radii))
+    opened, widths = (np.concatenate([values[first:-1], values[: first + 1]]) for values in (path, radii))
+    return opened, widths
 
 
 def _inside(points: np.ndarray, region: np.ndarray, spacing: Sequence[float]) -> np.ndarray:

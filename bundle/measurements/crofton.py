@@ -86,7 +86,7 @@ def _content(basis: Sequence[np.ndarray], spacing: Sequence[float]) -> float:
     vectors = [np.asarray(vector) * spacing for vector in basis]
     if len(vectors) == 1:
         return float(np.sqrt((vectors[0] ** 2).sum()))
-    return float(np.sqrt((np.cross(*vectors) ** 2).sum()))
+    return float(np.sqrt((np.cross(vectors[0], vectors[1]) ** 2).sum()))
 
 
 @lru_cache(maxsize=8)
@@ -95,11 +95,12 @@ def _planes(spacing: tuple[float, ...]) -> list[tuple[float, tuple[np.ndarray, .
     vectors = [np.array(v) for v in product((-2, -1, 0, 1, 2), repeat=len(spacing)) if math.gcd(*v) == 1]
     half = [v for v in vectors if tuple(v) > (0,) * len(spacing)]
     if len(spacing) == 2:
-        bases = [(v,) for v in half]
+        bases: list[tuple[np.ndarray, ...]] = [(v,) for v in half]
         towards = np.array([v * spacing / np.sqrt(((v * spacing) ** 2).sum()) for v in half])
     else:
-        bases = [_basis(v, spacing) for v in half]
-        normals = [np.cross(a * spacing, b * spacing) for a, b in bases]
+        pairs = [_basis(v, spacing) for v in half]
+        bases = [*pairs]
+        normals = [np.cross(a * spacing, b * spacing) for a, b in pairs]
         towards = np.array([n / np.sqrt((n**2).sum()) for n in normals])
     nearest = np.abs(_directions(len(spacing)) @ towards.T).argmax(axis=1)
     shares = np.bincount(nearest, minlength=len(half)) / len(nearest)
@@ -110,12 +111,12 @@ def _basis(normal: np.ndarray, spacing: tuple[float, ...]) -> tuple[np.ndarray, 
     """Two lattice vectors that span the plane's points and make its triangles as compact as can be."""
     reach = [np.array(v) for v in product((-2, -1, 0, 1, 2), repeat=3) if any(v) and np.dot(v, normal) == 0]
     reach.sort(key=lambda v: float(((v * np.array(spacing)) ** 2).sum()))
-    best = None
+    best = (math.inf, normal, normal)  # every plane of the lattice has a basis within reach
     for i, a in enumerate(reach):
         for b in reach[i + 1 :]:
             if np.array_equal(np.abs(np.cross(a, b)), np.abs(normal)):
                 size = float(((a * np.array(spacing)) ** 2).sum() + ((b * np.array(spacing)) ** 2).sum())
-                if best is None or size < best[0] - 1e-12:
+                if size < best[0] - 1e-12:
                     best = size, a, b
     _, a, b = best
     # the diagonal a + b is the shorter one of the parallelogram

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -91,7 +92,7 @@ def replicate(
     mask: np.ndarray,
     probability: np.ndarray,
     disagreement: np.ndarray,
-    **options: object,
+    **options: Any,
 ) -> Replicates:
     """Measure the replicates of an image.
 

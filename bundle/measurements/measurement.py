@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Measurement:
         remarks: what a reader should know, a line each.
     """
 
-    image: dict[str, float | int | str]
+    image: dict[str, Any]
     segments: list[dict]
     nodes: list[dict]
     graph: VascularGraph
@@ -63,7 +64,7 @@ def measure_mask(
     image: np.ndarray | None = None,
     region: np.ndarray | None = None,
     visible: np.ndarray | None = None,
-    **thinning: float,
+    **thinning: Any,
 ) -> Measurement:
     """Measure the vessels of a mask, without intervals and without what needs more than the mask and grey values.
 
@@ -89,7 +90,7 @@ def measure_mask(
     extent = float(np.prod(steps)) * (mask.size if field is None else int(np.count_nonzero(field)))
     found, segments, nodes = measure_graph(graph, extent, mask.ndim, unit, diameters)
     axes = "ZYX"[-mask.ndim :]
-    row = {"axes": axes}
+    row: dict[str, Any] = {"axes": axes}
     row |= {f"spacing_{axis}": step for axis, step in zip("zyx", (math.nan, *steps)[-3:], strict=True)}
     row |= {"unit": unit, **found, "fraction": 100 * mean_over(mask, field)}
     distances = tissue_distances(mask, steps, region, visible)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def measure(
     disagreement: np.ndarray | None = None,
     region: np.ndarray | None = None,
     visible: np.ndarray | None = None,
-    **thinning: float,
+    **thinning: Any,
 ) -> Measurement:
     """Measure the vessels of a mask.
 

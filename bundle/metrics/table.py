@@ -95,8 +95,8 @@ def format_summary(rows: Sequence[Row]) -> str:
     lines = [f"{'metric':<14}{'mean':>9}{'sd':>9}{'95 % interval':>20}{'images':>8}{'undefined':>11}"]
     for metric, (mean, sd, low, high, n, n_undefined) in summarize(rows).items():
         interval = "–" if math.isnan(low) else f"{low:.3f} … {high:.3f}"
-        mean, sd = ("–" if math.isnan(value) else f"{value:.3f}" for value in (mean, sd))
-        lines.append(f"{metric:<14}{mean:>9}{sd:>9}{interval:>20}{n:>8}{n_undefined:>11}")
+        centre, spread = ("–" if math.isnan(value) else f"{value:.3f}" for value in (mean, sd))
+        lines.append(f"{metric:<14}{centre:>9}{spread:>9}{interval:>20}{n:>8}{n_undefined:>11}")
     return "\n".join(lines)
 
 

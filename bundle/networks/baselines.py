@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import nn
@@ -143,6 +143,9 @@ class DeeperUNetPlusPlus(UNetPlusPlus):
         def size(further: tuple[int, ...], blocks: int) -> int:
             return count_parameters(ResidualUNetPlusPlus(in_channels, 1, base + further, blocks, norm=norm))
 
+        def wider(blocks: int, width: int) -> int:
+            return size((width,), blocks)
+
         with torch.device("meta"):  # counting needs no memory
             aim = count_parameters(
                 DBAC(in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node, norm=norm)
@@ -152,7 +155,7 @@ class DeeperUNetPlusPlus(UNetPlusPlus):
             for blocks in (1, 2, 3):
                 candidates.append(((), blocks))
                 if size((), blocks) < aim:  # a further level brings it nearer
-                    above = bisect_left(widths, aim, key=lambda width, blocks=blocks: size((width,), blocks))
+                    above = bisect_left(widths, aim, key=partial(wider, blocks))
                     candidates += [((width,), blocks) for width in widths[max(above - 1, 0) : above + 1]]
             further, blocks = min(candidates, key=lambda candidate: abs(size(*candidate) - aim))
         super().__init__(in_channels, base + further, blocks, norm)

@@ -10,6 +10,7 @@ import io
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -31,7 +32,7 @@ _OPSET = 17  # runtimes of some years ago know it
 _PERCENTILES = (1, 99)  # those of LinearContrast
 _HALO = 32
 _LEAST = 256  # side of a tile: smaller ones hold too little to normalise by
-_PHANTOM = {"shape": (16, 256, 256), "spacing": (2.0, 0.8, 0.8), "seed": 3, "density": "medium"}
+_PHANTOM: dict[str, Any] = {"shape": (16, 256, 256), "spacing": (2.0, 0.8, 0.8), "seed": 3, "density": "medium"}
 
 
 def model_files(network: nn.Module, metadata: dict, licence: bytes) -> dict[str, bytes]:

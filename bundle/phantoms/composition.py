@@ -78,14 +78,16 @@ def family_phantom(
     planes = 2 * int(np.ceil((spacing[0] / FINE - 1) / 2)) + 1 if family.method in ("serial", "wide field") else 1
     slices = int(kept[-1]) + 1
     canvas = _Canvas(
-        (slices * planes, *(n + 2 * MARGIN for n in shape[1:])), (spacing[0] / planes, spacing[1], spacing[2]), planes
+        (slices * planes, shape[1] + 2 * MARGIN, shape[2] + 2 * MARGIN),
+        (spacing[0] / planes, spacing[1], spacing[2]),
+        planes,
     )
 
     graph = _grow(specimen, (slices - 1) * spacing[0], shape, spacing, chance["grow"])
     field = tube_field(graph, canvas.shape, canvas.spacing, max(specimen["wall"], min(spacing)), canvas.origin)
     depths = np.arange(slices) * spacing[0]
-    cuts = (specimen[name] for name in ("top", "bottom", "tilt", "hole"))
-    top, bottom = tissue.surfaces((slices, *canvas.shape[1:]), spacing[0], *cuts, chance["surfaces"])
+    lid, base, tilt, hole = (specimen[name] for name in ("top", "bottom", "tilt", "hole"))
+    top, bottom = tissue.surfaces((slices, *canvas.shape[1:]), spacing[0], lid, base, tilt, hole, chance["surfaces"])
     z = depths[:, None, None]
     mask = field.mask[planes // 2 :: planes] & (z >= top) & (z <= bottom)
     above, below = slabs(slices, spacing[0])
@@ -137,7 +139,7 @@ def family_phantom(
 def _handle(count: int, artefacts: dict, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Which slices are kept, `[Z]`, and by how many pixels along y and x each is displaced, `[Z, 2]`."""
     lost = round(artefacts["lost"]) if count > 2 else 0
-    gone = rng.choice(np.arange(1, count + lost - 1), lost, replace=False) if lost else []
+    gone = rng.choice(np.arange(1, count + lost - 1), lost, replace=False) if lost else np.zeros(0, int)
     kept = np.setdiff1d(np.arange(count + lost), gone)
     shifts = np.rint(rng.normal(0, 1, (count, 2)) * artefacts["jitter"]).astype(int)
     return kept, np.clip(shifts, -MARGIN, MARGIN)
@@ -160,7 +162,7 @@ def _cut(volume: np.ndarray, kept: np.ndarray, shifts: np.ndarray, shape: tuple[
 def _grow(
     specimen: dict, depth: float, shape: tuple[int, ...], spacing: tuple[float, ...], rng: np.random.Generator
 ) -> VascularGraph:
-    extent = (depth, *((n - 1) * s for n, s in zip(shape[1:], spacing[1:], strict=True)))
+    extent = (depth, (shape[1] - 1) * spacing[1], (shape[2] - 1) * spacing[2])
     trunks = []
     for n in range(max(round(specimen["trunks"]), 1)):
         # The first is as wide as the specimen says, the others between it and a capillary.
@@ -192,7 +194,8 @@ def _specimen(
     """Light of the vessels and of what else has a shape; light of the tissue; share of each voxel that is vessel."""
     stain = chance["stain"]
     ranges = ("capillary_radius", "spread", "slope", "unevenness", "gaps", "rings")
-    level = tissue.vessel_light(graph, *(specimen[name] for name in ranges), stain)
+    radius, spread, slope, unevenness, gaps, rings = (specimen[name] for name in ranges)
+    level = tissue.vessel_light(graph, radius, spread, slope, unevenness, gaps, rings, stain)
     blur = min(canvas.spacing)
     emission = emit(field, level, staining, specimen["wall"], blur, specimen["grain"], stain, specimen["fill"])
     filled = np.clip(0.5 - field.distance / np.float32(blur), 0, 1)

@@ -111,18 +111,18 @@ def grow_network(
     Returns:
         The network; connected, with closed loops, and three vessels at most at a node.
     """
-    extent = np.asarray(extent, dtype=float)
+    size = np.asarray(extent, dtype=float)
     pitch = 38.0 * np.sqrt(flatness / length_density)  # µm between neighbouring branch points; the factor is measured
-    lines = [_trunk_line(extent, pitch, rng) for _ in trunks]
+    lines = [_trunk_line(size, pitch, rng) for _ in trunks]
     clearances = [radius + 2 * capillary_radius for _, radius in trunks]
     stretch = np.array([flatness, 1.0, 1.0])
-    sketch = _Sketch(_scatter(extent, pitch, stretch, list(zip(lines, clearances, strict=True)), rng))
+    sketch = _Sketch(_scatter(size, pitch, stretch, list(zip(lines, clearances, strict=True)), rng))
     capillaries = len(sketch.nodes)
     pairs = _near_pairs(np.array(sketch.nodes), stretch, 1.5 * pitch)
     _span(sketch, pairs)
     for (kind, radius), line in zip(trunks, lines, strict=True):
         _plant_tree(sketch, capillaries, kind, (radius / capillary_radius) ** 3, line, pitch, rng)
-    _close_loops(sketch, pairs, capillaries, extent, pitch)
+    _close_loops(sketch, pairs, capillaries, size, pitch)
     nodes, edges, flows, kinds = _solve_flow(sketch, rng)
     radii = murray_radius(flows, capillary_radius)
     paths = curve_vessels(nodes, edges, flows, tortuosity, rng)

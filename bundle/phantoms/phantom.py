@@ -43,4 +43,4 @@ class Phantom:
     @property
     def projected_mask(self) -> np.ndarray:
         """The pixels under which a vessel lies, `[Y, X]`, bool."""
-        return self.mask.any(axis=0)
+        return np.asarray(self.mask.any(axis=0))

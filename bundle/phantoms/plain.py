@@ -34,9 +34,9 @@ def plain_phantom(
     staining = str(choose.choice(STAININGS)) if staining == "random" else staining
     specimen = _draw_specimen(density, staining, choose)
     microscope = _draw_microscope(bits, choose)
-    extent = tuple((n - 1) * s for n, s in zip(shape, spacing, strict=True))
+    depth, height, width = ((n - 1) * s for n, s in zip(shape, spacing, strict=True))
     graph = grow_network(
-        extent,
+        (depth, height, width),
         grow,
         length_density=specimen["length_density"],
         capillary_radius=specimen["capillary_radius"],

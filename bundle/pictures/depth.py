@@ -69,9 +69,9 @@ def brightest_vessel(slices: Iterable[np.ndarray], masks: Iterable[np.ndarray]) 
         The grey value there, the slices' type, 0 where no vessel is; and its slice, float32, NaN where none is. Of
         equals it is the first.
     """
-    grey = depth = None
+    grey = depth = np.zeros(0)
     for z, (plane, mask) in enumerate(zip(slices, masks, strict=True)):
-        if grey is None:
+        if not z:
             grey, depth = np.zeros_like(plane), np.full(plane.shape, np.nan, np.float32)
         better = (mask != 0) & (np.isnan(depth) | (plane > grey))
         grey[better] = plane[better]
@@ -116,7 +116,7 @@ def depth_picture(
     Returns:
         uint8 ``[Y, X, 3]``, brought to a size that fits a slide.
     """
-    return framed(depth_colours(grey, depth, count), count, spacing, spacing and spacing[-1])
+    return framed(depth_colours(grey, depth, count), count, spacing, spacing[-1] if spacing else None)
 
 
 def framed(
@@ -180,6 +180,8 @@ def framed(
 def _scale_bar(figure: Figure, width: int, high: int, side: int, margin: int, micrometers: float, columns: int) -> None:
     """A white line of a round number of µm, at most a quarter of the picture long."""
     length = round_length(columns * micrometers / 4)
+    if length is None:
+        return
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, width + side)
     axes.set_ylim(0, high)

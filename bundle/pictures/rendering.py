@@ -39,11 +39,11 @@ def reduced(
         length along each axis, in the unit of `spacing`.
     """
     steps = np.ones(3) if spacing is None else np.asarray(spacing, float)
-    shape = np.asarray(shape)
-    cell = max(steps.min(), (shape * steps).max() / cells)
+    sides = np.asarray(shape)
+    cell = max(steps.min(), (sides * steps).max() / cells)
     blocks = np.maximum(np.floor(cell / steps * (1 + 1e-9)), 1).astype(int)
-    blocks = np.maximum(blocks, -(-shape // cells))
-    size = -(-shape // blocks)
+    blocks = np.maximum(blocks, -(-sides // cells))
+    size = -(-sides // blocks)
     volume = np.zeros(size, np.float32)
     rows, columns = (np.arange(0, n, b) for n, b in zip(shape[1:], blocks[1:], strict=True))
     for z, plane in enumerate(planes):
@@ -54,7 +54,7 @@ def reduced(
     return volume, blocks * steps
 
 
-def render(volume: np.ndarray, cell: Sequence[float], pixels: int = _PIXELS) -> tuple[np.ndarray, float]:
+def render(volume: np.ndarray, cell: Sequence[float] | np.ndarray, pixels: int = _PIXELS) -> tuple[np.ndarray, float]:
     """Cast parallel rays on a volume seen obliquely from above, its first slice in front.
 
     Colour is the depth's, as in :func:`bundle.pictures.depth_colours`; light falls from the left, and vessels shade
@@ -120,7 +120,8 @@ def _near_vessels(
         marked[row[near], column[near]] = True
         marked = maximum_filter(marked, [2 * min(n, size) + 1 for n, size in zip(around, tiles, strict=True)])
         pixels = marked.repeat(_TILE, 0).repeat(_TILE, 1)[: count[1], : count[2]]
-        yield start, *np.nonzero(pixels)
+        rows, columns = np.nonzero(pixels)
+        yield start, rows, columns
 
 
 def _rotation() -> np.ndarray:
@@ -192,5 +193,6 @@ def rendering_picture(
     Returns:
         uint8 ``[Y, X, 3]``.
     """
-    picture, pixel = render(*reduced(planes, shape, spacing))
+    volume, size = reduced(planes, shape, spacing)
+    picture, pixel = render(volume, size)
     return framed(picture, shape[0], spacing, pixel if spacing is not None else None)

@@ -63,12 +63,13 @@ def slabs(
     """
     step = np.ones(3) if spacing is None else np.asarray(spacing, float)
     halo = 2 * _STEPS + 1
-    window: deque[np.ndarray] = deque(maxlen=slab + 2 * halo)
+    length = slab + 2 * halo
+    window: deque[np.ndarray] = deque(maxlen=length)
     given = shared = 0  # corners that were given; those of them on the level where the next slab begins
     first = -halo  # slice at the window's start
     for plane in _with_empty_ends(planes, halo, slab):
         window.append(plane)
-        if len(window) < window.maxlen:
+        if len(window) < length:
             continue
         points, triangles, levels = _smoothed(np.stack(window), first)
         start, stop = first + halo, first + halo + slab
@@ -81,7 +82,7 @@ def slabs(
         part = Mesh((points[here[shared:]] * step)[:, ::-1], numbers[triangles])
         yield part, given
         given += len(here) - shared
-        shared = np.count_nonzero(levels == stop)
+        shared = int(np.count_nonzero(levels == stop))
         for _ in range(slab):
             window.popleft()
         first += slab

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from ..io import is_possible_size
 
 __all__ = ["check_settings", "usable_device"]
 
-Judge = Callable[[object], bool]
+Judge = Callable[[Any], bool]
 
 
 def check_settings(**values: object) -> None:
@@ -51,27 +52,27 @@ def usable_device(name: object) -> torch.device:
     return device
 
 
-def _whole(value: object) -> bool:
+def _whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _real(value: object) -> bool:
+def _real(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _counts(value: object) -> bool:
+def _counts(value: Any) -> bool:
     return _whole(value) and value > 0
 
 
-def _not_negative(value: object) -> bool:
+def _not_negative(value: Any) -> bool:
     return _real(value) and value >= 0
 
 
-def _share(value: object) -> bool:
+def _share(value: Any) -> bool:
     return _real(value) and 0 <= value <= 1
 
 
-def _spacing(value: object) -> bool:
+def _spacing(value: Any) -> bool:
     lengths = isinstance(value, list | tuple) and len(value) in (2, 3) and all(map(_real, value))
     return value is None or (lengths and all(map(is_possible_size, value)))
 

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
 from pydoc import ErrorDuringImport, locate
+from typing import Any
 
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser, ConfigWorkflow, run
@@ -135,7 +136,8 @@ def _takes(part: Mapping, name: str) -> bool:
         module = ComponentLocator().get_component_module_name(target)
         target = f"{module[0] if isinstance(module, list) else module}.{target}"
     try:
-        parameters = inspect.signature(locate(target)).parameters.values()
+        found: Any = locate(target)
+        parameters = inspect.signature(found).parameters.values()
     except (ErrorDuringImport, TypeError, ValueError):
         return True  # what it takes cannot be told
     return any(one.name == name or one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)

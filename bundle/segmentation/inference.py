@@ -128,13 +128,13 @@ class SegmentationWriter:
             for kind, array in images.items():
                 self._image(source, kind, array, mask)
             spacing = _spacing(mask)
-            picture = for_people(mask_overlay(original, found), spacing and spacing[-1])
+            picture = for_people(mask_overlay(original, found), spacing[-1] if spacing else None)
             write_png(self.outputs.path(source, "overlay"), picture)
             self.outputs.confirm(source)
             self._image(source, "mask", found, mask)
             remark_on_mask(source, found)
             grey = original if original.ndim == 2 else original.max(axis=0)
-            share = vessel_share(np.count_nonzero(found), found.shape, grey)
+            share = vessel_share(int(np.count_nonzero(found)), found.shape, grey)
             logger.info("%s: %s, %s", source, share, self.outputs.path(source, "mask"))
             if "disagreement" in outputs:
                 self.disagreements[str(source)] = disagreement_on_mask(images["disagreement"], found)

@@ -126,7 +126,8 @@ class WholeOrWindowsInferer(Inferer):
         if scale == 1.0:
             yield from self._scaled(read, size, network)
             return
-        scaled = tuple(max(1, round(side * scale)) for side in size)
+        rows, columns = (max(1, round(side * scale)) for side in size)
+        scaled = rows, columns
         shrunk = scale < 1.0  # then pixels are averages, lest what lies between the samples be lost
         across, along = (_Line(old, new, shrunk) for old, new in zip(size, scaled, strict=True))
 
@@ -175,12 +176,12 @@ class WholeOrWindowsInferer(Inferer):
         # a window larger than the image would be padded, and show the network an edge that is not there
         window = tuple(min(side, length) for length in size)
         across, along = (_starts(side, part, self.overlap) for side, part in zip(size, window, strict=True))
-        gaussian = total = weights = None
+        total = weights = torch.zeros(0)
         for start, following in zip(along, [*along[1:], size[1]], strict=True):
             image = read(start, start + window[1])
             for left in across:
                 output = _seen(network, image[..., left : left + window[0], :])
-                if total is None:
+                if not total.numel():
                     device = image.device if self.device is None else self.device
                     gaussian = compute_importance_map(window, mode="gaussian", sigma_scale=0.125, device=device)
                     total = torch.zeros((*output.shape[:2], size[0], window[1]), device=device)

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 FUSION = ("fused", "depth")
 # what each way of segmenting writes of every input, beside the fusion of a stack
 ALWAYS = ("mask", "probability", "disagreement", "overlay")
-ALSO = {"both": (*FUSION, "mask_2d", "colour", "rendering")}
+ALSO: dict[str, tuple[str, ...]] = {"both": (*FUSION, "mask_2d", "colour", "rendering")}
 
 
 class Outputs:
@@ -113,16 +113,16 @@ class Outputs:
 
         One of which another's output lies in the way is not finished: :meth:`claim` refuses it.
         """
-        sources = [as_source(source) for source in sources]
+        inputs = [as_source(source) for source in sources]
         # those of earlier versions do not tell what made them; their names do
         outputs = {
             output_path(self.folder, source, kind, form).resolve()
-            for source in sources
+            for source in inputs
             for kind in KINDS
             for form in OUTPUT_SUFFIXES.values()
         }
         todo = []
-        for source in sources:
+        for source in inputs:
             if source.path.resolve() in outputs:
                 logger.warning("%s: is left out, its name is that of an output of another input", source)
                 continue
@@ -144,7 +144,8 @@ class Outputs:
         Raises:
             InputError: something does, or the input cannot be read.
         """
-        kinds = [*ALWAYS, *ALSO.get(self.options.get("mode"), ()), *(["surface"] if "surface" in self.options else [])]
+        also = ALSO.get(str(self.options.get("mode")), ())
+        kinds = [*ALWAYS, *also, *(["surface"] if "surface" in self.options else [])]
         refuse_others({self.path(source, kind): self.provenance(source, kind) for kind in kinds}, self.overwrite)
 
     def finished(self, sources: Iterable[str | Path | Source]) -> list[Source]:

@@ -92,7 +92,7 @@ class ReconcilingSegmenter(StackSegmenter):
         kept = StoredVolume(stack.work / "reconciled", stack.shape, bool, stack.shape[1])
         for z, plane in enumerate(planes):
             kept.write(z, 0, plane)
-        picture = for_people(mask_overlay(fused, flat), image.spacing and image.spacing[-1])
+        picture = for_people(mask_overlay(fused, flat), image.spacing[-1] if image.spacing else None)
         write_png(writer.path(stack, "overlay"), picture)
         grey, level = brightest_vessel(image.planes(), kept.planes())
         write_png(writer.path(stack, "colour"), depth_picture(grey, level, stack.shape[0], spacing))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +18,7 @@ __all__ = ["remark_on_mask", "vessel_share"]
 logger = logging.getLogger(__name__)
 
 
-def remark_on_mask(source: str | Path, found: np.ndarray) -> None:
+def remark_on_mask(source: str | os.PathLike, found: np.ndarray) -> None:
     """Warn of an empty mask, and of vessels of widths that the shipped weights have not seen.
 
     Args:

@@ -59,7 +59,7 @@ def ball(size: float, spacing: Sequence[float]) -> np.ndarray:
     steps = np.asarray(spacing, float)
     radius = size / 2 * (1 + _TOLERANCE)
     reach = (radius // steps).astype(int)
-    offsets = np.indices(2 * reach + 1).T - reach
+    offsets = np.indices(tuple(2 * reach + 1)).T - reach
     return (np.square(offsets * steps).sum(-1) <= radius**2).T
 
 
@@ -74,7 +74,7 @@ def close_gaps(mask: np.ndarray, size: float, spacing: tuple[float, ...] | None 
     Returns:
         bool, the same shape: `mask` and what was filled.
     """
-    element = ball(size, np.ones(mask.ndim) if spacing is None else spacing)
+    element = ball(size, (1.0,) * mask.ndim if spacing is None else spacing)
     # what lies outside the image is background, with room for the ball: nothing is filled because a border is near
     border = [side // 2 + 1 for side in element.shape]
     closed = binary_closing(np.pad(mask, [(b, b) for b in border]), element)
@@ -108,7 +108,7 @@ def pixels_of_fragment(size: float, spacing: Sequence[float]) -> float:
         size: in the unit of the spacing, to the power of the dimensions.
         spacing: length of a pixel along each axis; none where the size is in pixels.
     """
-    return size / np.prod(spacing) * (1 - _TOLERANCE)
+    return float(size / np.prod(spacing) * (1 - _TOLERANCE))
 
 
 def _spacing(image: NdarrayOrTensor) -> tuple[float, ...]:

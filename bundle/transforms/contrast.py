@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Literal
 
@@ -168,7 +169,7 @@ class LinearContrast(Transform):
         for index in np.ndindex(*(image.shape[axis] for axis in parts)):
             part = (index[0], slice(None), slice(None), *index[1:])
             planes = np.moveaxis(np.atleast_3d(image[part]), -1, 0)
-            limits = self.limits([lambda plane=plane: [plane] for plane in planes], image.shape[1:3])
+            limits = self.limits([partial(iter, [plane]) for plane in planes], image.shape[1:3])
             out[part] = stretch(image[part], *limits)
         return convert_to_dst_type(out, img, dtype=np.float32)[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,10 +89,11 @@ def hidden_pixels(planes: Sequence[Blocks], shape: tuple[int, int]) -> tuple[int
 def _hidden(blocks: Blocks, shape: tuple[int, int]) -> tuple[int, float]:
     square = math.ceil(math.sqrt(shape[0] * shape[1] / LOOKED_AT))
     columns = np.arange(0, shape[1], square)
-    least = maxima = None
+    least: Any = None
+    maxima = np.zeros((0, 0))
     start = 0
     for block in blocks():
-        if maxima is None:
+        if not start:
             least = block.min()
             maxima = np.empty((-(-shape[0] // square), len(columns)), block.dtype)
         least = min(least, block.min())

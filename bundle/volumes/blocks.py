@@ -43,9 +43,10 @@ class StoredVolume:
 
     def __init__(self, folder: str | Path, shape: tuple[int, int, int], dtype: np.dtype | type, rows: int) -> None:
         self.folder = Path(folder)
-        self.shape = tuple(int(side) for side in shape)
+        depth, height, width = shape
+        self.shape = (int(depth), int(height), int(width))
         self.dtype = np.dtype(dtype)
-        height, width = self.shape[1:]
+        _, height, width = self.shape
         self.bands = [(start, min(start + rows, height)) for start in range(0, height, rows)]
         self._bits = self.dtype.kind == "b"
         self._stored = np.dtype(np.uint8) if self._bits else self.dtype.newbyteorder("<")

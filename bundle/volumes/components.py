@@ -79,13 +79,15 @@ def _keep(read: Callable[[int, int, int], Pair], least: float, out: StoredVolume
         labels, number = label(foreground, structure=_CORNERS)
         return labels, np.bincount(labels[counting], minlength=number + 1)
 
-    before = None
+    before: _Slice | None = None
     for z in range(out.shape[0]):
         now = _pieces(labelled, z, len(out.bands), before)
         classes, successors, counts = _join(now, before, least)
         if before is not None:
             _note(notes, z - 1, before.first, before.classes, successors)
         before = _Slice(now.first, classes, counts)
+    if before is None:
+        return
     _note(notes, out.shape[0] - 1, before.first, before.classes, np.where(before.counts >= least, _KEPT, _DROPPED))
     kept = None
     for z in reversed(range(out.shape[0])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def _keys(values: np.ndarray) -> np.ndarray:
     return bits
 
 
-def _value(key: int, dtype: np.dtype) -> np.generic:
+def _value(key: int, dtype: np.dtype) -> Any:
     """The value that has a key."""
     unsigned = np.dtype(f"u{dtype.itemsize}")
     bits = np.array([key], unsigned)

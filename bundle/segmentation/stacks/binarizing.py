@@ -48,10 +48,10 @@ class Binarization:
         for step in self.morphology:
             if not step.size:
                 continue
-            if step.unit == "micrometer" and image.spacing is None:
+            spacing = image.spacing if step.unit == "micrometer" else (1.0,) * len(image.shape)
+            if spacing is None:
                 problem = "a size in micrometres was asked for, but the image has no pixel spacing"
                 raise InputError(image.path, problem, "give --spacing, or sizes in pixels")
-            spacing = image.spacing if step.unit == "micrometer" else (1.0,) * len(image.shape)
             if isinstance(step, CloseGaps):
                 # made with x first, as of the array that the reader gives, since the last bit of its sums may decide
                 element = ball(step.size, spacing[::-1]).T
@@ -69,18 +69,18 @@ class Binarization:
             work: folder for the mask and what is made on the way.
         """
         start, stop = probability.bands[0]
-        mask = None
+        mask = probability
         for number, (kind, value) in enumerate(stages):
             out = StoredVolume(work / f"{number}-{kind}", probability.shape, bool, stop - start)
             notes = work / "notes"
-            if kind == "hysteresis":
-                volumes.hysteresis(probability, self.threshold.low, self.threshold.high, out, notes)
-            elif kind == "close":
+            if isinstance(value, np.ndarray):
                 volumes.close_gaps(mask, value, out)
-            else:
+            elif value is not None:
                 volumes.remove_fragments(mask, value, out, notes)
+            else:
+                volumes.hysteresis(probability, self.threshold.low, self.threshold.high, out, notes)
             shutil.rmtree(notes, ignore_errors=True)
-            if mask is not None:
+            if mask is not probability:
                 shutil.rmtree(mask.folder, ignore_errors=True)
             mask = out
         return mask

@@ -44,12 +44,12 @@ def picture_projection(read: VolumeRows, shape: tuple[int, int, int]) -> np.ndar
     step = height if square == 1 and height <= band_rows(width) else max(square, band_rows(width) // square * square)
     bands = []
     for start in range(0, height, step):
-        band = None
+        band = np.zeros(0)
         for z in range(depth):
             rows = read(z, start, min(start + step, height))
             if square > 1:
                 rows = np.maximum.reduceat(rows, np.arange(0, len(rows), square), axis=0)
                 rows = np.maximum.reduceat(rows, np.arange(0, width, square), axis=1)
-            band = rows.copy() if band is None else np.maximum(band, rows, out=band)
+            band = np.maximum(band, rows, out=band) if z else rows.copy()
         bands.append(band)
     return np.concatenate(bands)

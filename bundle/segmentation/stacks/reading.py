@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -26,9 +27,10 @@ class GreyBlocks:
 
     def __init__(self, image: Image) -> None:
         self.image, self.path = image, image.path
-        self.shape = (len(image), *image.shape[-2:])
-        height = band_rows(self.shape[2])
-        self.bands = [(start, min(start + height, self.shape[1])) for start in range(0, self.shape[1], height)]
+        height, width = image.shape[-2:]
+        self.shape = (len(image), height, width)
+        rows = band_rows(width)
+        self.bands = [(start, min(start + rows, height)) for start in range(0, height, rows)]
         self._narrow = image.dtype.kind in "bui" and image.dtype.itemsize <= 2
 
     def native(self, z: int, start: int, stop: int) -> np.ndarray:
@@ -80,13 +82,20 @@ class EnhancedSlices:
         for z in slices:
             if len(grey.bands) == 1 and keep:
                 plane = grey.rows(z, 0, grey.shape[1])
-                limits = self._of_volume or self.contrast.limits([lambda plane=plane: [plane]], plane.shape)
+                limits = self._of_volume or self.contrast.limits([partial(iter, [plane])], plane.shape)
                 enhanced = stretch(plane, *limits)
-                yield z, lambda start, stop, enhanced=enhanced: enhanced[start:stop]
+                yield z, partial(_part, enhanced)
             else:
                 limits = self._of_volume or self._limits([z])
-                yield z, lambda start, stop, z=z, limits=limits: stretch(grey.rows(z, start, stop), *limits)
+                yield z, partial(self._stretched, limits, z)
+
+    def _stretched(self, limits: Limits, z: int, start: int, stop: int) -> np.ndarray:
+        return stretch(self.grey.rows(z, start, stop), *limits)
 
     def _limits(self, slices: Iterable[int]) -> Limits:
         grey = self.grey
-        return self.contrast.limits([lambda z=z: grey.blocks([z]) for z in slices], grey.shape[1:])
+        return self.contrast.limits([partial(grey.blocks, [z]) for z in slices], grey.shape[1:])
+
+
+def _part(rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+    return rows[start:stop]

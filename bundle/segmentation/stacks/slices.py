@@ -102,12 +102,11 @@ def _tensor(rows: np.ndarray) -> torch.Tensor:
 def _banded(parts: Iterable[torch.Tensor], bands: list[tuple[int, int]]) -> Iterator[tuple[int, np.ndarray]]:
     """Cut what comes in parts ``[1, K, X, n]`` to bands ``[K, rows, X]``."""
     held: list[np.ndarray] = []
-    waiting = iter(bands)
-    start, stop = next(waiting)
+    waiting = list(reversed(bands))
     for part in parts:
         held.append(part[0].float().cpu().numpy().transpose(0, 2, 1))
-        while start is not None and sum(block.shape[1] for block in held) >= stop - start:
+        while waiting and sum(block.shape[1] for block in held) >= waiting[-1][1] - waiting[-1][0]:
+            start, stop = waiting.pop()
             rows = held[0] if len(held) == 1 else np.concatenate(held, 1)
             yield start, rows[:, : stop - start]
             held = [rows[:, stop - start :]]
-            start, stop = next(waiting, (None, None))

@@ -53,7 +53,9 @@ class StackWriter:
             grey = picture_projection(GreyBlocks(stack.image).native, stack.shape).astype(np.float32)
             found = picture_projection(stack.mask.rows, stack.shape)
             spacing = stack.image.spacing
-            pixel = spacing and spacing[-1] * stack.shape[-1] / grey.shape[-1]  # of a wide page a pixel is several
+            pixel = (
+                None if spacing is None else spacing[-1] * stack.shape[-1] / grey.shape[-1]
+            )  # of a wide page a pixel is several
             write_png(self.path(stack, "overlay"), for_people(mask_overlay(grey, found), pixel))
             for future in written:
                 future.result()
@@ -105,7 +107,7 @@ class StackWriter:
         image, final = stack.image, self.path(stack, kind)
         made = stack.work / f"{kind}{self.outputs.suffix}"
         record = self.outputs.provenance(stack.source, kind).record
-        layout = Layout(image.shape, dtype, image.axes, image.spacing, affine=image.affine, record=record)
+        layout = Layout(image.shape, np.dtype(dtype), image.axes, image.spacing, affine=image.affine, record=record)
         try:
             write_image_planes(made, planes, layout)
         except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from .measures import Measure, hessian, laplacian, maximum, select, variance
 from .planes import Planes
 from .wavelet import wavelet
 
-METHODS = {
+METHODS: dict[str, Callable[[Planes], tuple[np.ndarray, np.ndarray]]] = {
     "maximum": maximum,
     "hessian": partial(select, measure=hessian),
     "laplacian": partial(select, measure=laplacian),

@@ -71,6 +71,8 @@ def maximum(planes: Planes) -> tuple[np.ndarray, np.ndarray]:
     for plane in planes():
         fused = plane.copy() if fused is None else np.maximum(fused, plane, out=fused)
         depth.add(brightness(plane), noise_of(plane) * noise_gain(brightness))
+    if fused is None:
+        raise ValueError("a stack without slices")
     return fused, depth.regularized()
 
 

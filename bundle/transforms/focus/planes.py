@@ -25,11 +25,11 @@ def along(planes: Planes, depth: np.ndarray) -> np.ndarray:
     nearest = np.rint(depth)
     if not (np.isfinite(nearest).all() and (nearest >= 0).all()):
         raise ValueError("the depth map holds values that are no slice's index")
-    fused, count = None, 0
+    fused, count = np.zeros(0), 0
     for index, plane in enumerate(planes()):
         if plane.shape != depth.shape:
             raise ValueError(f"the depth map has {_by(depth.shape)} pixels, the slices {_by(plane.shape)}")
-        if fused is None:
+        if not index:
             fused = plane.copy()
         else:
             np.copyto(fused, plane, where=nearest == index)

@@ -31,7 +31,7 @@ def wavelet(planes: Planes) -> tuple[np.ndarray, np.ndarray]:
     Three passes; some thirty planes are held.
     """
     chosen, depth = _largest(planes)
-    blended = None
+    blended: list[np.ndarray] = []
     for number, plane in enumerate(planes()):
         bands = decompose(plane)
         blended = blended or [np.zeros_like(band) for band in bands]
@@ -74,10 +74,10 @@ def _sharpness(plane: np.ndarray) -> np.ndarray:
 
 def _nearest(planes: Planes, image: np.ndarray) -> np.ndarray:
     """The value of each pixel's column that is nearest to the image's."""
-    fused = nearest = None
-    for plane in planes():
+    fused = nearest = np.zeros(0)
+    for number, plane in enumerate(planes()):
         distance = np.abs(plane.astype(np.float32) - image)
-        if fused is None:
+        if not number:
             fused, nearest = plane.copy(), distance
         else:
             closer = distance < nearest
