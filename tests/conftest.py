@@ -21,6 +21,15 @@ def _logging():
     logger.handlers, logger.level, logger.propagate = before
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Sums of floats depend on the number of threads, and two on so little wait for each other on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def random_ensemble() -> Callable[[Sequence[int], int], CascadeEnsemble]:
     """Makes an ensemble of random weights, its norms fitted to noise, so that probabilities differ visibly.

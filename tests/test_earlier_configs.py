@@ -17,15 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"0.4.0": ROOT / "tests" / "configs_0.4.0", "today": ROOT / "configs"}
 CHANNELS = [2, 4]
 TINY = {"network_def#channels": CHANNELS, "network_def#dbac_norm": "batch", "device": "cpu"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums of floats depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from bundle.segmentation import SliceLikelihood, WholeOrWindowsInferer
 from bundle.training import CascadeLoss
 from bundle.transforms import FuseFocus
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def lines(seed: int, height: int, width: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Blurred lines in noise, and their mask, both ``[1, 1, X, Y]``."""
@@ -29,15 +31,6 @@ def lines(seed: int, height: int, width: int, count: int) -> tuple[torch.Tensor,
     mask = np.asarray(picture, np.float32).T
     image = 0.6 * gaussian_filter(mask, 1) + rng.normal(0.2, 0.05, mask.shape)
     return torch.tensor(image, dtype=torch.float32)[None, None], torch.tensor(mask)[None, None]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on so little spend their time waiting for each other where the machine is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

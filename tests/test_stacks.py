@@ -33,15 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHANNELS = [2, 4]
 KINDS = ("disagreement.tif", "mask.tif", "overlay.png", "probability.tif", "provenance.json")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the memory of a process")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums of floats depend on the number of threads, and two on so little wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,6 @@ KINDS: dict[str, str | None] = {
     "graph": ".json",
     "diameters": ".png",
 }
-# other forms of the same, under the same name
-FORMS = {"surface": (".ply",), "graph": (".graphml", ".vtp", ".swc")}
 
 
 def output_path(output_dir: str | Path, source: str | os.PathLike, kind: str, suffix: str = ".tif") -> Path:

@@ -23,7 +23,8 @@ def write_ome_tiff(
     The same array gives the same bytes: nothing of the date, the machine or the software's version is stored.
     """
     array = np.asarray(array)
-    layout = Layout.of(array, axes, spacing, channels)
+    steps = None if spacing is None else tuple(spacing)
+    layout = Layout(array.shape, array.dtype, axes, steps, tuple(channels))
     write_ome_tiff_planes(path, array.reshape(-1, *layout.plane), layout)
 
 

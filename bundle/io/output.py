@@ -51,7 +51,8 @@ def write_image(
         ValueError: array, axes and spacing do not fit each other.
     """
     array = np.asarray(array)
-    layout = Layout.of(array, axes, spacing, channels, affine, record)
+    steps = None if spacing is None else tuple(spacing)
+    layout = Layout(array.shape, array.dtype, axes, steps, tuple(channels), affine, record)
     write_image_planes(path, array.reshape(-1, *layout.plane), layout)
 
 

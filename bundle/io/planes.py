@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -37,20 +37,6 @@ class Layout:
     channels: tuple[str, ...] = ()
     affine: np.ndarray | None = None
     record: Mapping[str, Any] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        array: np.ndarray,
-        axes: str,
-        spacing: Sequence[float] | None = None,
-        channels: Sequence[str] = (),
-        affine: np.ndarray | None = None,
-        record: Mapping[str, Any] | None = None,
-    ) -> Layout:
-        """That of an array in memory."""
-        steps = None if spacing is None else tuple(spacing)
-        return cls(array.shape, array.dtype, axes, steps, tuple(channels), affine, record)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))

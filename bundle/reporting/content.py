@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 
 from ..comparison import (
+    DEFAULT_QUANTITIES,
     Comparison,
     Placed,
     animal_rows,
@@ -34,16 +35,7 @@ __all__ = ["Grouping", "ImageEntry", "image_content", "report_content"]
 PAGE_BYTES = 12_000_000  # of all images; the page stays below 15 MB
 IMAGE_BYTES = 900_000  # of one, at most
 _COARSEST = 4  # pixels
-_TABLE = (
-    "length_density",
-    "fraction",
-    "diameter_length_weighted",
-    "branch_point_density",
-    "tortuosity_mean",
-    "distance_mean",
-    "segments",
-    "loops",
-)
+_TABLE = (*DEFAULT_QUANTITIES, "segments", "loops")
 # those that an image's section shows without being asked
 _FIRST = (
     *_TABLE,

@@ -153,26 +153,30 @@ class HysteresisThreshold(Transform):
         return convert_to_dst_type(out, img, dtype=np.uint8)[0]
 
 
-class CloseGaps(Transform):
-    """Fill small gaps of a mask: binary closing with a disk, or in a stack a ball, of a given diameter.
-
-    A gap between two pieces is closed if it is narrower than `size` and stays open if it is wider. Foreground is never
-    removed, and nothing is filled merely because it is near the border. "Fill small gaps" in section II-C of the paper.
+class _BySize(Transform):
+    """A step on a mask that goes by a size.
 
     Args:
-        size: diameter of the disk; 0 does nothing. In pixels the smallest that does something is 2.
-        unit: "pixel" (voxel in 3D), or "micrometer", which follows the spacing of each axis.
+        size: 0 does nothing.
+        unit: of the size.
     """
 
     backend = [TransformBackends.NUMPY]
 
-    def __init__(self, size: float = 3, unit: Unit = "pixel") -> None:
-        _check(size, unit)
+    def __init__(self, size: float, unit: Unit) -> None:
+        if not size >= 0:
+            raise ValueError(f"size must be 0 or more, not {size}")
+        if unit not in ("pixel", "micrometer"):
+            raise ValueError(f"unit must be 'pixel' or 'micrometer', not {unit!r}")
         self.size = size
         self.unit = unit
 
+    def of_channel(self, mask: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
+        """One channel's mask, changed; `spacing` is None where the size is in pixels."""
+        raise NotImplementedError
+
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Close.
+        """Change each channel.
 
         Args:
             img: mask `[C, X, Y]` or `[C, X, Y, Z]`, vessel where positive.
@@ -186,11 +190,29 @@ class CloseGaps(Transform):
         mask = channels_first(img) > 0
         if self.size:
             spacing = _spacing(img) if self.unit == "micrometer" else None
-            mask = np.stack([close_gaps(channel, self.size, spacing) for channel in mask])
+            mask = np.stack([self.of_channel(channel, spacing) for channel in mask])
         return convert_to_dst_type(mask, img, dtype=np.uint8)[0]
 
 
-class RemoveFragments(Transform):
+class CloseGaps(_BySize):
+    """Fill small gaps of a mask: binary closing with a disk, or in a stack a ball, of a given diameter.
+
+    A gap between two pieces is closed if it is narrower than `size` and stays open if it is wider. Foreground is never
+    removed, and nothing is filled merely because it is near the border. "Fill small gaps" in section II-C of the paper.
+
+    Args:
+        size: diameter of the disk; 0 does nothing. In pixels the smallest that does something is 2.
+        unit: "pixel" (voxel in 3D), or "micrometer", which follows the spacing of each axis.
+    """
+
+    def __init__(self, size: float = 3, unit: Unit = "pixel") -> None:
+        super().__init__(size, unit)
+
+    def of_channel(self, mask: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
+        return close_gaps(mask, self.size, spacing)
+
+
+class RemoveFragments(_BySize):
     """Remove small fragments of a mask: connected components with fewer than `size` pixels.
 
     A component of exactly `size` stays. "Remove small fragments" in section II-C of the paper.
@@ -200,37 +222,11 @@ class RemoveFragments(Transform):
         unit: "pixel" (voxel in 3D), or "micrometer": `size` is then an area in µm² (a volume in µm³ in 3D).
     """
 
-    backend = [TransformBackends.NUMPY]
-
     def __init__(self, size: float = 30, unit: Unit = "pixel") -> None:
-        _check(size, unit)
-        self.size = size
-        self.unit = unit
+        super().__init__(size, unit)
 
-    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Remove.
-
-        Args:
-            img: mask `[C, X, Y]` or `[C, X, Y, Z]`, vessel where positive.
-
-        Returns:
-            The same shape, uint8, 0 or 1.
-
-        Raises:
-            InputError: if a value is NaN or infinite, or `unit` is "micrometer" and the image has no spacing.
-        """
-        mask = channels_first(img) > 0
-        if self.size:
-            pixels = pixels_of_fragment(self.size, _spacing(img) if self.unit == "micrometer" else ())
-            mask = np.stack([remove_fragments(channel, pixels) for channel in mask])
-        return convert_to_dst_type(mask, img, dtype=np.uint8)[0]
-
-
-def _check(size: float, unit: str) -> None:
-    if not size >= 0:
-        raise ValueError(f"size must be 0 or more, not {size}")
-    if unit not in ("pixel", "micrometer"):
-        raise ValueError(f"unit must be 'pixel' or 'micrometer', not {unit!r}")
+    def of_channel(self, mask: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
+        return remove_fragments(mask, pixels_of_fragment(self.size, spacing or ()))
 
 
 class HysteresisThresholdd(DictionaryTwin, of=HysteresisThreshold):
