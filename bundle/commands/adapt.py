@@ -6,7 +6,7 @@ Give one image and its label, or several pairs. A label is
   scribbles     with --scribbles: 1 on vessels, 2 on background, 0 where nothing was drawn; strokes of both kinds
 
 Of a stack that will be segmented slice by slice, give the stack, a label of one slice, and --slice with its number. A
-label with the stack's slices does as well: those count on which something is drawn.
+label with all the stack's slices does as well: only slices on which something is drawn count.
 
 What is best is tried on held-back halves of the annotation: to leave everything as it is, other settings (contrast,
 scale, thresholds), or weights that are trained further. A change must be worth a point of Dice and lose on no half. OUT
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scribbles", action="store_true", help="labels are strokes: 1 vessel, 2 background, 0 nothing"
     )
-    parser.add_argument("--slice", metavar="N", type=int, help="number from 0 of the slice that a flat label is of")
+    parser.add_argument("--slice", metavar="N", type=int, help="the slice that a flat label belongs to, counted from 0")
     parser.add_argument(
         "--mode",
         choices=("fused", "stack"),
@@ -65,9 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading_arguments(parser)
     parser.add_argument("--weights", type=Path, help="weights to begin from, instead of the shipped ones")
     parser.add_argument(
-        "--steps", type=int, default=60, help="of each of three trainings; 0 for settings alone (default: %(default)s)"
+        "--steps",
+        type=int,
+        default=60,
+        help="length of each of three trainings; 0: settings alone (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the trainings (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the trainings (default: %(default)s)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
 

@@ -55,7 +55,9 @@ RECORD = "provenance.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("table", metavar="TABLE", type=Path, help="images.csv of measure")
-    parser.add_argument("--groups", metavar="CSV", type=Path, required=True, help="columns image, animal, group")
+    parser.add_argument(
+        "--groups", metavar="CSV", type=Path, required=True, help="table with the columns image, animal, group"
+    )
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     add_comparing_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the tables and plots that are there")
@@ -70,7 +72,7 @@ def add_comparing_arguments(parser: argparse.ArgumentParser) -> None:
         f"{','.join(DEFAULT_QUANTITIES)}, as far as they are there)",
     )
     parser.add_argument(
-        "--confidence", type=_confidence, default=0.95, help="of the intervals of differences (default: %(default)s)"
+        "--confidence", type=_confidence, default=0.95, help="confidence of the intervals (default: %(default)s)"
     )
     parser.add_argument("--reference", metavar="GROUP", help="compare with this group alone (default: every pair)")
     parser.add_argument("--mixed", action="store_true", help="fit a mixed model too (needs the extra stats)")

@@ -24,8 +24,10 @@ from ..pictures import error_overlay, for_people, mask_overlay, write_panel
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
-    parser.add_argument("--output", metavar="OUT", type=Path, default=Path("demo"), help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=3, help="of the phantom (default: %(default)s)")
+    parser.add_argument(
+        "--output", metavar="OUT", type=Path, default=Path("demo"), help="folder to write to (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=3, help="seed of the phantom (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,11 +5,11 @@ to the suffix and a trailing _mask; two single files belong together whatever th
 other outputs of "segment" (NAME_probability, NAME_overlay, NAME_fused, NAME_depth, NAME_disagreement) are passed over,
 and so is NAME beside NAME_mask. In a mask 0 is background, and one other value vessel.
 
-Written are CSV, with a row per image; beside it, for scores.csv, scores_summary.csv, with mean, standard deviation
-and 95 % bootstrap interval of each metric; and scores_overlays/NAME.png: true positive white, false positive red,
-false negative blue. A metric that is undefined for an image is nan there, left out of the mean, and counted. hd95 is
-in µm if every pair has a pixel size, else in pixels. The exit status is 1 if a true mask has no prediction, or one
-that cannot be scored.
+The command writes CSV, a table with a row per image. Beside it, for scores.csv, lie scores_summary.csv, with mean,
+standard deviation and 95 % bootstrap interval of each metric, and scores_overlays/NAME.png: true positive white, false
+positive red, false negative blue. A metric that is undefined for an image is nan there, left out of the mean, and
+counted. hd95 is in µm if every pair has a pixel size, else in pixels. The exit status is 1 if a true mask has no
+prediction, or one that cannot be scored.
 
 Examples:
   python -m bundle evaluate segmented masks --output scores.csv

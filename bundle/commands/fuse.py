@@ -63,17 +63,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stacks", metavar="STACK", nargs="*", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--method", choices=[*METHODS, NETWORK], default=DEFAULT, help="default: %(default)s")
+    how.add_argument(
+        "--method", choices=[*METHODS, NETWORK], default=DEFAULT, help="how to fuse (default: %(default)s)"
+    )
     how.add_argument(
         "--depth",
         metavar="MAP",
         type=Path,
         help="read the stacks along this depth map; a folder: along NAME_depth in it, each along its own",
     )
-    parser.add_argument("--format", choices=OUTPUT_SUFFIXES, default="ome-tiff", help="default: %(default)s")
+    parser.add_argument(
+        "--format", choices=OUTPUT_SUFFIXES, default="ome-tiff", help="format of images (default: %(default)s)"
+    )
     add_stack_argument(parser)
     add_reading_arguments(parser)
-    parser.add_argument("--weights", type=Path, help="of the network, instead of the shipped ones")
+    parser.add_argument("--weights", type=Path, help="weights of the network, instead of the shipped ones")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
 
 

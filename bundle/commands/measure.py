@@ -2,7 +2,7 @@
 
 MASK is a mask of any program, 0 and one other value, an image or a stack; or a folder of what "segment" wrote. Beside
 NAME_mask the image (NAME_fused or NAME), the probability and the disagreement are found by their names; with --images
-the grey values are looked for there. Widths are told by grey values where there are any, else by the mask.
+the grey values are looked for there. Widths come from the grey values where there are any, else from the mask.
 
 For each mask of NAME, OUT gets:
 
@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("masks", metavar="MASK", nargs="+", help="files, folders or patterns")
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--images", metavar="FOLDER", type=Path, help="of the grey values: NAME in it, or one file")
+    parser.add_argument(
+        "--images", metavar="FOLDER", type=Path, help="folder that holds the grey values of NAME, or one file"
+    )
     parser.add_argument(
         "--roi", metavar="MASK", type=Path, help="measure inside this mask only; a folder: inside NAME in it, of each"
     )

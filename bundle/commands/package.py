@@ -27,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     parser.add_argument("output", metavar="OUT.zip", type=Path, help="the file to write")
     parser.add_argument(
-        "--format", choices=("monai", "bioimageio"), default="monai", help="for which platforms (default: %(default)s)"
+        "--format",
+        choices=("monai", "bioimageio"),
+        default="monai",
+        help="platforms that take it (default: %(default)s)",
     )
     parser.add_argument("--weights", type=Path, help="a checkpoint of a training, instead of the shipped weights")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=3,
         default=(32, 256, 256),
         metavar=("Z", "Y", "X"),
-        help="voxels (default: 32 256 256)",
+        help="number of voxels (default: 32 256 256)",
     )
     parser.add_argument(
         "--spacing",
@@ -70,15 +70,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="Z Y X",
         help="micrometres between voxels (default: 2 0.8 0.8, or for each phantom what is usual in its family)",
     )
-    parser.add_argument("--seed", type=_natural, default=0, help="of the set (default: %(default)s)")
+    parser.add_argument("--seed", type=_natural, default=0, help="seed of the set (default: %(default)s)")
     parser.add_argument(
         "--density",
         choices=[*LENGTH_DENSITIES, "random"],
         default="random",
-        help="of capillaries (default: %(default)s)",
+        help="density of capillaries (default: %(default)s)",
     )
-    parser.add_argument("--staining", choices=[*STAININGS, "random"], default="random", help="default: %(default)s")
-    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of the stack (default: %(default)s)")
+    parser.add_argument(
+        "--staining", choices=[*STAININGS, "random"], default="random", help="what is stained (default: %(default)s)"
+    )
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits of a voxel (default: %(default)s)")
     parser.add_argument("--jobs", type=_count, default=1, help="phantoms made at a time (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there")
 

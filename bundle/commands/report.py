@@ -73,7 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     segment.add_segmenting_arguments(parser)
     measure.add_measuring_arguments(parser)
-    parser.add_argument("--groups", metavar="CSV", type=Path, help="columns image, animal, group: compare the groups")
+    parser.add_argument(
+        "--groups", metavar="CSV", type=Path, help="compare groups, by a table with the columns image, animal, group"
+    )
     compare.add_comparing_arguments(parser)
 
 

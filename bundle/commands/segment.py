@@ -17,12 +17,12 @@ With --mode both a stack is segmented both ways and the two are reconciled: NAME
 NAME_mask_2d.tif is its projection; NAME_colour.png shows depth by colour, NAME_rendering.png the volume, and with
 --surface stl (or ply) NAME_surface.stl is its surface, in micrometres where the voxels' size is known.
 
-Of more than three images it is said at the end on whose vessels the two cascades agree least: look at those masks first
-(not with --mode stack or both).
+At the end, if there are more than three images, the command names those on whose vessels the two cascades agree least:
+look at their masks first (not with --mode stack or both).
 
-An input whose mask is there already is skipped, so that an interrupted command can be given again; with --mode stack a
-stack goes on with the slices that are missing, which until then lie in OUT/.NAME.parts. A bad input is said in a line
-and the others go on. The steps are those of configs/inference.json.
+An input whose mask is there already is skipped, so that an interrupted command can be given again. With --mode stack a
+stack goes on with the slices that are missing; those that are done lie in OUT/.NAME.parts until then. A bad input gives
+one line, and the others go on. The steps are those of configs/inference.json.
 
 Examples:
   python -m bundle segment image.tif --output masks
@@ -90,7 +90,7 @@ def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --mode stack, enhance each slice by its own grey values or by the whole stack's (default: slice)",
     )
     parser.add_argument(
-        "--format", choices=tuple(OUTPUT_SUFFIXES), default="ome-tiff", help="of images (default: %(default)s)"
+        "--format", choices=tuple(OUTPUT_SUFFIXES), default="ome-tiff", help="format of images (default: %(default)s)"
     )
     parser.add_argument(
         "--weights",
@@ -162,9 +162,9 @@ def configured(arguments: argparse.Namespace, sources: list[Source]) -> ConfigPa
     if low > high:
         raise InputError(None, f"--low {low:g} is above --high {high:g}", "exchange them")
     if arguments.surface and arguments.mode != "both":
-        raise InputError(None, "--surface is of --mode both", "say --mode both, or leave --surface out")
+        raise InputError(None, "--surface needs --mode both", "say --mode both, or leave --surface out")
     if arguments.contrast and arguments.mode not in ("stack", "both"):
-        raise InputError(None, "--contrast is of slices, and stacks are fused here", "say --mode stack or both")
+        raise InputError(None, "--contrast is for slices, but stacks are fused here", "say --mode stack or both")
     if arguments.format == "ome-zarr":
         format_library("zarr", arguments.output, "OME-Zarr")
     # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own

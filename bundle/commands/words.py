@@ -21,16 +21,18 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         "--spacing",
         type=_lengths,
         metavar="[Z] Y X",
-        help="micrometres per voxel, instead of the file's: three numbers of a stack, two are enough of an image",
+        help="micrometres per voxel, instead of the file's: three numbers for a stack, two are enough for an image",
     )
 
 
 def add_choice_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which part of a file is meant."""
-    parser.add_argument("--channel", help="number from 0, or name; of a colour image red, green or blue")
-    parser.add_argument("--time", help="number from 0")
-    parser.add_argument("--scene", help="number from 0, or name")
-    parser.add_argument("--position", help="of the stage: number from 0, or name")
+    parser.add_argument(
+        "--channel", help="channel to read: its number from 0, or its name; red, green or blue of a colour image"
+    )
+    parser.add_argument("--time", help="time point to read: its number from 0")
+    parser.add_argument("--scene", help="scene to read: its number from 0, or its name")
+    parser.add_argument("--position", help="position of the stage to read: its number from 0, or its name")
     parser.add_argument("--axes", help="what the stored dimensions are, such as ZYX, where the file does not say")
 
 

@@ -2,7 +2,7 @@
 
 from .arguments import as_typed, chosen, one_of
 from .failures import show_input_errors
-from .platforms import is_on_platform, run_folder
+from .retraining import is_on_platform, run_folder
 from .settings import check_settings, usable_device
 from .words import check_words
 

@@ -24,11 +24,11 @@ from .contrast import (
     LinearContrastd,
     stretch,
 )
+from .dilated_probability import DilatedProbabilityMap, DilatedProbabilityMapd
 from .focus import FuseFocus, FuseFocusd
 from .labels import BinaryLabel, BinaryLabeld
 from .margins import RandMargin, RandMargind, empty_margin, hidden_pixels, mirrored
 from .orientation import RestoreAffine, RestoreAffined
-from .targets import DilatedProbabilityMap, DilatedProbabilityMapd
 
 __all__ = [
     "AdaptiveHistogramEqualization",
