@@ -159,7 +159,8 @@ class _End:
         reach = 2 * float(self.depths[first:].max()) + self.spacing.max()
         low = np.maximum((self.points[first:].min(axis=0) - reach) / self.spacing, 0).astype(int)
         high = np.minimum((self.points[first:].max(axis=0) + reach) / self.spacing + 1, self.field.shape).astype(int)
-        box = self.field.read(tuple(map(slice, low.tolist(), high.tolist())))
+        z, y, x = map(slice, low.tolist(), high.tolist())
+        box = self.field.read((z, y, x))
         voxels = np.argwhere(box) + low
         away, nearest = tree.query(voxels * self.spacing, distance_upper_bound=reach)
         start, stop = sorted((int(self.order[first]), int(self.order[-1])))
