@@ -159,6 +159,18 @@ def test_lines_get_coarser_where_they_would_take_too_many_bytes():
     assert sizes[1] < sizes[0] / 2
 
 
+@pytest.mark.slow
+def test_ten_stacks_of_what_no_format_makes_small_are_a_page_below_fifteen_megabytes():
+    random = np.random.default_rng(0)
+    paths = [np.cumsum(random.normal(0, 0.4, (60, 3)), axis=0) + random.uniform(20, 90, 3) for _ in range(1500)]
+    crowd = Lines(paths, [random.uniform(1, 2, 60) for _ in paths])
+    noise = random.integers(0, 255, (1000, 1000)).astype(np.uint8)
+    one = entry(crowd)
+    worst = [ImageEntry(f"s{n}", one.row, noise, "image", noise > 200, crowd, one.extent) for n in range(10)]
+    page = render_page(report_content(worst, describe_methods([], {}, []), ""))
+    assert 5e6 < len(page.encode()) < 15e6
+
+
 def test_an_image_without_vessels_has_a_section_without_plots():
     part, offered = image_content(entry(Lines([], []), fraction="0"), 900_000, "h.csv")
     assert part["network"] is None and part["histogram"] is None and not offered

@@ -53,33 +53,48 @@ def simplified(lines: Lines, tolerance: float) -> Lines:
     Source: Ramer, An iterative procedure for the polygonal approximation of plane curves, 1972,
     https://doi.org/10.1016/S0146-664X(72)80017-0
     """
-    kept = [
-        _kept(np.column_stack([path, radii]), tolerance) for path, radii in zip(lines.paths, lines.radii, strict=True)
-    ]
+    if not lines.paths:
+        return lines
+    counts = [len(path) for path in lines.paths]
+    points = np.concatenate([np.column_stack(pair) for pair in zip(lines.paths, lines.radii, strict=True)])
+    kept = np.split(_kept(points, np.cumsum([0, *counts]), tolerance), np.cumsum(counts)[:-1])
     return Lines(
         [path[keep] for path, keep in zip(lines.paths, kept, strict=True)],
         [radii[keep] for radii, keep in zip(lines.radii, kept, strict=True)],
     )
 
 
-def _kept(points: np.ndarray, tolerance: float) -> np.ndarray:
+def _kept(points: np.ndarray, bounds: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which points of lines stay, ``[P]``; all spans of all lines are parted at once, time after time.
+
+    Args:
+        points: of all lines, ``[P, D]``.
+        bounds: where each line begins, and the last one ends.
+        tolerance: in the points' unit.
+    """
     keep = np.zeros(len(points), bool)
-    keep[[0, -1]] = True
-    spans = [(0, len(points) - 1)]
-    while spans:
-        first, last = spans.pop()
-        if last - first < 2:
-            continue
-        inner = points[first + 1 : last] - points[first]
+    first, last = bounds[:-1], bounds[1:] - 1
+    keep[first] = keep[last] = True
+    while True:
+        long = last - first > 1
+        first, last = first[long], last[long]
+        if not first.size:
+            return keep
+        inner = last - first - 1
+        starts = np.cumsum(inner) - inner
+        span = np.repeat(np.arange(len(first)), inner)
+        at = np.arange(inner.sum()) - starts[span] + first[span] + 1
         along = points[last] - points[first]
-        length = along @ along
-        share = np.clip(inner @ along / length, 0, 1) if length > 0 else np.zeros(len(inner))
-        away = np.linalg.norm(inner - share[:, np.newaxis] * along, axis=1)
-        if away.max() > tolerance:
-            middle = first + 1 + int(away.argmax())
-            keep[middle] = True
-            spans += [(first, middle), (middle, last)]
-    return keep
+        length = (along**2).sum(axis=1)
+        away = points[at] - points[first][span]
+        share = (away * along[span]).sum(axis=1) / np.where(length > 0, length, 1)[span]
+        away = np.linalg.norm(away - np.clip(share, 0, 1)[:, None] * along[span], axis=1)
+        most = np.maximum.reduceat(away, starts)
+        parted = most > tolerance
+        furthest = np.flatnonzero(away == most[span])
+        middle = at[furthest[np.searchsorted(span[furthest], np.flatnonzero(parted))]]
+        keep[middle] = True
+        first, last = np.concatenate([first[parted], middle]), np.concatenate([middle, last[parted]])
 
 
 def lifted(lines: Lines, depth: np.ndarray, mask: np.ndarray, spacing: Sequence[float]) -> Lines:
