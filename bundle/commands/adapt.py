@@ -37,7 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..home import INFERENCE, shipped_weights
+from ..home import INFERENCE, VERSION, shipped_weights
 from ..io import Image, atomic, open_image
 from .words import add_reading_arguments, reading_options
 
@@ -249,7 +249,6 @@ def _write(
 ) -> None:
     import torch
 
-    from .. import __version__
     from ..adaptation import mask_of, probability
     from ..networks import scales_of
     from ..pictures import mask_overlay, write_panel
@@ -269,7 +268,7 @@ def _write(
         "dice_expected": adapted.expected,
         "tried": dict(adapted.tried),
         "weights": str(weights),
-        "version": __version__,
+        "version": VERSION,
     }
     with atomic(folder / f"{NAME}.json") as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

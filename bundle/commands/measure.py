@@ -36,8 +36,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__
 from ..errors import InputError
+from ..home import VERSION
 from ..io import KINDS, OUTPUT_SUFFIXES, Image, as_source, expand, image_name, list_images, open_image, output_path
 from ..io import Source as Input
 from ..measurements import (
@@ -272,7 +272,7 @@ def _settings(source: Source, arguments: argparse.Namespace) -> dict:
         "prune": arguments.prune,
     }
     return {
-        "version": __version__,
+        "version": VERSION,
         "files": {kind: [path.name, _digest(path)] for kind, path in sorted(files.items())},
         "options": {name: value for name, value in options.items() if value},
     }

@@ -37,10 +37,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__
 from ..comparison import csv_text, place, quantities_of, read_groups, read_table, smallest_p
 from ..errors import InputError
 from ..graphs import VascularGraph
+from ..home import VERSION
 from ..io import OUTPUT_SUFFIXES, Source, atomic, open_image, output_path
 from ..reporting import (
     Grouping,
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     methods = _methods(entries, grouping, parser, settings, arguments)
     definitions = (arguments.output / MEASURED / DEFINITIONS).read_text(encoding="utf-8-sig")
     tables = {"images.csv": csv_text(shown), DEFINITIONS: definitions}
-    made = f"Made on {date.today().isoformat()} by Vessel Cascades {__version__}."
+    made = f"Made on {date.today().isoformat()} by Vessel Cascades {VERSION}."
     content = report_content(entries, methods, made, problems, grouping, tables)
     _write(arguments.output, content)
     print(f"{arguments.output / PAGE}: {len(entries)} images, {failed} failed")
@@ -242,7 +242,7 @@ def _methods(
 ) -> Methods:
     without_size = sum(entry.row["unit"] != "micrometer" for entry in entries)
     values: dict[str, object] = {
-        "version": __version__,
+        "version": VERSION,
         "weights": Path(parser["weights_file"]).name,
         "weights_hash": dict(settings)[_HASH],
         "torch": version("torch"),
@@ -288,7 +288,7 @@ def _settings(parser: ConfigParser, arguments: argparse.Namespace) -> list[tuple
     words = {name: value for name, value in vars(arguments).items() if name not in _NOT_SETTINGS}
     words |= {name: parser[name] for name in ("low", "high")}
     words["weights"] = weights.name
-    settings = [("program", f"Vessel Cascades {__version__}"), (_HASH, digest)]
+    settings = [("program", f"Vessel Cascades {VERSION}"), (_HASH, digest)]
     settings += [(f"--{name.replace('_', '-')}", _said(value)) for name, value in words.items()]
     settings += [(name, str(parser[name])) for name in ("close_gaps", "remove_fragments")]
     settings.append(("fusion of stacks", str(FuseFocus().method)))

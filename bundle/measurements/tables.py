@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .. import __version__
+from ..home import VERSION
 from ..io import atomic
 from .definitions import IMAGES, NODES, SEGMENTS, Column, columns, unit_of
 from .measurement import Measurement
@@ -71,7 +71,7 @@ def write_definitions(path: str | Path, kinds: Sequence[tuple[str, int]]) -> Non
             for name, what in (("", ""), ("_low", "lower end of the 90 % interval of "), ("_high", "upper end of ")):
                 if not name or column.interval:
                     words = f"{what}{column.name}" if name else column.definition
-                    rows.append([f"{table}.csv", column.name + name, " or ".join(units), words, __version__])
+                    rows.append([f"{table}.csv", column.name + name, " or ".join(units), words, VERSION])
     _write(path, ["table", "column", "unit", "definition", "version"], rows)
 
 
