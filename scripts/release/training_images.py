@@ -30,12 +30,15 @@ from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus
 SHAPE = (12, 256, 256)
 SLICES = 3  # of each phantom
 FUSED = 0.6  # share of the phantoms that are fused as well
-VARIANTS = 6  # of each image of VessMAP
+VARIANTS = (3, 3, 2, 2)  # of each image of VessMAP: equalised, linear, blurred, noisy
+CAMERA = ("thick-section", "thin-section", "whole-mount")  # families that are also taken as single images
 PARTS = 3  # of each angiogram
 PART = 128  # pixels of their sides
 VALIDATING = 10  # every tenth phantom
 CELL = 24  # pixels of the sides of a vessel's pieces
 AROUND = 6.0  # pixels, standard deviation of the weights of what is around them
+WIDE = 5.0  # µm, the radius from which a vessel out of focus is drawn
+REACH = 12.0  # µm out of focus up to which it is
 LOWER, UPPER = (0.5, 1.0, 2.0), (99.0, 99.0, 99.5, 99.8)  # percentiles of linear contrast
 PLAIN = "plain"  # the phantoms of no family
 
@@ -54,12 +57,12 @@ def equalized(image: np.ndarray) -> np.ndarray:
     return np.asarray(AdaptiveHistogramEqualization()(plane))[0]
 
 
-def seen(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def seen(image: np.ndarray, mask: np.ndarray, least: float = 0.02) -> np.ndarray:
     """The part of a mask that stands out in the image, as people draw no vessel that they do not see.
 
     The mask is cut into pieces of up to 24 × 24 pixels. A piece stands out if it is brighter than what is around it by
     five standard deviations of the mean of its pixels' noise (A. Rose's criterion, J. Opt. Soc. Am. 38:196, 1948,
-    doi:10.1364/JOSA.38.000196), and by a fiftieth of the image's range.
+    doi:10.1364/JOSA.38.000196), and by a share ``least`` of the image's range.
     """
     near = 1.0 - ndimage.binary_dilation(mask, iterations=2)
     weight = ndimage.gaussian_filter(near, AROUND)
@@ -75,8 +78,30 @@ def seen(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     brighter = ndimage.mean(image - around, pieces, numbers)
     pixels = np.bincount(pieces.ravel(), minlength=len(numbers))
     low, high = np.percentile(image, (1, 99.5))
-    shown = (brighter * np.sqrt(np.minimum(pixels, CELL**2)) > 5 * noise) & (brighter > 0.02 * (high - low))
+    shown = (brighter * np.sqrt(np.minimum(pixels, CELL**2)) > 5 * noise) & (brighter > least * (high - low))
     return shown[pieces] & mask
+
+
+def drawn(stack: np.ndarray, slabs: np.ndarray, z: int, spacing: tuple[float, ...]) -> np.ndarray:
+    """What people draw in slice ``z``: what is :func:`seen` of the vessels within half a step of its plane, and of wide
+    vessels that lie up to 12 µm above or below, since these shine through as shapes with an edge.
+
+    Args:
+        stack: grey values `[Z, Y, X]`.
+        slabs: the vessels within half a step of each plane, of the same shape.
+        z: the slice.
+        spacing: of the voxels, µm.
+    """
+    near = slabs[z] & seen(stack[z], slabs[z])
+    steps = int(REACH // spacing[0])
+    radius = WIDE / spacing[1]
+    wide = np.zeros_like(near)
+    for other in range(max(0, z - steps), min(len(slabs), z + steps + 1)):
+        core = ndimage.distance_transform_edt(slabs[other]) > radius
+        if core.any():
+            wide |= ndimage.distance_transform_edt(~core) <= radius
+    whole = slabs[z] | wide
+    return near | (wide & seen(stack[z], whole, least=0.04))
 
 
 def of_phantom(job: tuple[str, int], seed: int, visible: bool = False) -> list[Item]:
@@ -85,7 +110,7 @@ def of_phantom(job: tuple[str, int], seed: int, visible: bool = False) -> list[I
     Args:
         job: family and number.
         seed: of the series.
-        visible: whether the truth is only what :func:`seen` leaves of it.
+        visible: whether the truth is what is :func:`drawn` of a slice and :func:`seen` of a fused image.
     """
     family, index = job
     phantom = make_phantom(SHAPE, seed=seed, index=index, family=None if family == PLAIN else family)
@@ -95,8 +120,9 @@ def of_phantom(job: tuple[str, int], seed: int, visible: bool = False) -> list[I
     items = []
     for z in rng.choice(len(stack), SLICES, replace=False):
         way = rng.random()
-        image = equalized(stack[z]) if way < 0.08 else linear(stack[z], rng, stack if way < 0.75 else None)
-        truth = seen(stack[z], phantom.slab_mask[z]) if visible else phantom.slab_mask[z]
+        adaptive = 0.4 if family in CAMERA else 0.08
+        image = equalized(stack[z]) if way < adaptive else linear(stack[z], rng, stack if way < 0.75 else None)
+        truth = drawn(stack, phantom.slab_mask, z, phantom.spacing) if visible else phantom.slab_mask[z]
         items.append((f"{family}-{index}-{z}", image, truth, split))
     if rng.random() < FUSED:
         fused = np.asarray(FuseFocus()(torch.from_numpy(np.ascontiguousarray(stack.T))[None]))[0].T
@@ -114,7 +140,8 @@ def of_vessmap(folder: Path, rng: np.random.Generator) -> Iterator[Item]:
             mask = open_image(pair["label"]).array() > 0
             ways: list[Callable[[], np.ndarray]] = [partial(equalized, image), partial(linear, image, rng)]
             if split == "train":
-                ways += [*ways, partial(_blurred, image, rng), partial(_noisy, image, rng)][: VARIANTS - 2]
+                ways += [partial(_blurred, image, rng), partial(_noisy, image, rng)]
+                ways = [way for way, count in zip(ways, VARIANTS, strict=True) for _ in range(count)]
             for number, way in enumerate(ways):
                 yield f"vessmap-{image_name(pair['image'])}-{number}", way(), mask, split
 
