@@ -1,6 +1,6 @@
 """Make the images that the shipped weights are trained on: phantoms of every family, VessMAP, synthetic angiograms.
 
-    python -m scripts.release.training_images DIR OUT [--count 24] [--seed 1] [--visible]
+    python -m scripts.release.training_images DIR OUT [--count 24] [--seed 1] [--visible] [--single]
 
 DIR holds ``vessmap`` and ``octa/synthetic``. OUT becomes a dataset folder whose images are as the network sees them:
 their contrast is enhanced already, in one of several ways drawn by chance, so that none of them is what the network
@@ -31,6 +31,7 @@ SHAPE = (12, 256, 256)
 SLICES = 3  # of each phantom
 FUSED = 0.6  # share of the phantoms that are fused as well
 VARIANTS = (3, 3, 2, 2)  # of each image of VessMAP: equalised, linear, blurred, noisy
+SINGLE_VARIANTS = (6, 3, 3, 2)  # the same where single images are asked for
 CAMERA = ("thick-section", "thin-section", "whole-mount")  # families that are also taken as single images
 PARTS = 3  # of each angiogram
 PART = 128  # pixels of their sides
@@ -104,13 +105,15 @@ def drawn(stack: np.ndarray, slabs: np.ndarray, z: int, spacing: tuple[float, ..
     return near | (wide & seen(stack[z], whole, least=0.04))
 
 
-def of_phantom(job: tuple[str, int], seed: int, visible: bool = False) -> list[Item]:
+def of_phantom(job: tuple[str, int], seed: int, visible: bool = False, single: bool = False) -> list[Item]:
     """Slices of a phantom, and its fused image.
 
     Args:
         job: family and number.
         seed: of the series.
         visible: whether the truth is what is :func:`drawn` of a slice and :func:`seen` of a fused image.
+        single: whether all is as single images are: always a fused one, equalised more often, and slices only of the
+            families that a camera takes.
     """
     family, index = job
     phantom = make_phantom(SHAPE, seed=seed, index=index, family=None if family == PLAIN else family)
@@ -118,21 +121,21 @@ def of_phantom(job: tuple[str, int], seed: int, visible: bool = False) -> list[I
     stack = phantom.stack.astype(np.float32)
     split = "train" if (index + 1) % VALIDATING else "val"
     items = []
-    for z in rng.choice(len(stack), SLICES, replace=False):
+    adaptive = 0.7 if single else 0.4 if family in CAMERA else 0.08
+    for z in rng.choice(len(stack), SLICES if family in CAMERA or not single else 0, replace=False):
         way = rng.random()
-        adaptive = 0.4 if family in CAMERA else 0.08
         image = equalized(stack[z]) if way < adaptive else linear(stack[z], rng, stack if way < 0.75 else None)
         truth = drawn(stack, phantom.slab_mask, z, phantom.spacing) if visible else phantom.slab_mask[z]
         items.append((f"{family}-{index}-{z}", image, truth, split))
-    if rng.random() < FUSED:
+    if rng.random() < FUSED or single:
         fused = np.asarray(FuseFocus()(torch.from_numpy(np.ascontiguousarray(stack.T))[None]))[0].T
-        image = equalized(fused) if rng.random() < 0.4 else linear(fused, rng)
+        image = equalized(fused) if rng.random() < max(adaptive, 0.4) else linear(fused, rng)
         truth = seen(fused, phantom.projected_mask) if visible else phantom.projected_mask
         items.append((f"{family}-{index}-fused", image, truth, split))
     return items
 
 
-def of_vessmap(folder: Path, rng: np.random.Generator) -> Iterator[Item]:
+def of_vessmap(folder: Path, rng: np.random.Generator, variants: tuple[int, ...] = VARIANTS) -> Iterator[Item]:
     """Its images in several contrasts, some of them blurred or noisy first."""
     for split in ("train", "val"):
         for pair in labelled_images(folder, split):
@@ -141,7 +144,7 @@ def of_vessmap(folder: Path, rng: np.random.Generator) -> Iterator[Item]:
             ways: list[Callable[[], np.ndarray]] = [partial(equalized, image), partial(linear, image, rng)]
             if split == "train":
                 ways += [partial(_blurred, image, rng), partial(_noisy, image, rng)]
-                ways = [way for way, count in zip(ways, VARIANTS, strict=True) for _ in range(count)]
+                ways = [way for way, count in zip(ways, variants, strict=True) for _ in range(count)]
             for number, way in enumerate(ways):
                 yield f"vessmap-{image_name(pair['image'])}-{number}", way(), mask, split
 
@@ -180,15 +183,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24, help="phantoms of each family")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--visible", action="store_true", help="leave vessels that nobody sees out of the truth")
+    parser.add_argument("--single", action="store_true", help="as single images are, and VessMAP's more often")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     jobs = [(family, index) for index in range(arguments.count) for family in (PLAIN, *FAMILIES)]
     items: list[Item] = []
+    make = partial(of_phantom, seed=arguments.seed, visible=arguments.visible, single=arguments.single)
     with ProcessPoolExecutor(arguments.processes) as pool:
-        for made in pool.map(partial(of_phantom, seed=arguments.seed, visible=arguments.visible), jobs, chunksize=4):
+        for made in pool.map(make, jobs, chunksize=4):
             items += made
-    items += [*of_vessmap(arguments.data / "vessmap", rng), *of_angiograms(arguments.data / "octa" / "synthetic", rng)]
+    variants = SINGLE_VARIANTS if arguments.single else VARIANTS
+    items += [
+        *of_vessmap(arguments.data / "vessmap", rng, variants),
+        *of_angiograms(arguments.data / "octa" / "synthetic", rng),
+    ]
     for kind in ("images", "masks"):
         (arguments.output / kind).mkdir(parents=True, exist_ok=True)
     lines = [("stem", "split")]
