@@ -43,15 +43,16 @@ def test_both_files_fit_the_network_and_are_small():
     assert sum(file.stat().st_size for file in (WEIGHTS, STACK_WEIGHTS)) < 25 * 2**20
 
 
-def test_a_blend_lies_between_both_and_its_ends_are_each():
+def test_a_blend_holds_of_each_its_share():
     torch.manual_seed(0)
-    first, second = (CascadeEnsemble(1, [2, 3]) for _ in range(2))
+    first, second, third = (CascadeEnsemble(1, [2, 3]) for _ in range(3))
     name = "dbac.coarse.head"
-    for share in (0.0, 0.25, 1.0):
+    for share, rest in ((0.0, 0.0), (0.25, 0.0), (1.0, 0.0), (0.35, 0.3), (0.0, 1.0)):
         mixed = CascadeEnsemble(1, [2, 3])
         mixed.load_state_dict(first.state_dict())
-        blend(mixed, second.state_dict(), share)
+        blend(mixed, [second.state_dict(), third.state_dict()], [share, rest])
         for key, value in mixed.state_dict().items():
             if key.startswith(name):
-                expected = (1 - share) * first.state_dict()[key] + share * second.state_dict()[key]
+                expected = (1 - share - rest) * first.state_dict()[key] + share * second.state_dict()[key]
+                expected = expected + rest * third.state_dict()[key]
                 assert torch.allclose(value.float(), expected.float())

@@ -1,7 +1,7 @@
 """Put the weights of a checkpoint, or of one for each cascade, into models/model.pt, in half precision.
 
     python scripts/release/publish_weights.py ENSEMBLE [--output models/model.pt]
-    python scripts/release/publish_weights.py DBAC DDMAC [--output models/stack.pt --blend models/model.pt 0.3]
+    python scripts/release/publish_weights.py DBAC DDMAC [--output models/stack.pt] [--blend FILE 0.3 ...]
 
 Of an ensemble that is given for one of them its cascade is taken. A training never writes there by itself. The weights
 must fit the network of configs/inference.json, and what they give in half precision is compared with what they gave.
@@ -30,7 +30,12 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", help="the ensemble's, or DBAC's and DDMAC's")
     parser.add_argument("--output", type=Path, default=ROOT / "models" / "model.pt")
     parser.add_argument(
-        "--blend", nargs=2, metavar=("FILE", "SHARE"), help="the mean with other weights, of which it holds a share"
+        "--blend",
+        nargs=2,
+        metavar=("FILE", "SHARE"),
+        action="append",
+        default=[],
+        help="the mean with other weights, of which it holds a share; may be given again",
     )
     arguments = parser.parse_args()
     config = ConfigParser()
@@ -42,9 +47,8 @@ def main() -> None:
     try:
         for part, checkpoint in zip(parts, arguments.checkpoints, strict=True):
             load_weights(part, checkpoint)
-        if arguments.blend:
-            other = load_weights(copy.deepcopy(network), Path(arguments.blend[0])).state_dict()
-            blend(network, other, float(arguments.blend[1]))
+        others = [load_weights(copy.deepcopy(network), Path(file)).state_dict() for file, _ in arguments.blend]
+        blend(network, others, [float(share) for _, share in arguments.blend])
     except InputError as error:
         parser.exit(1, f"{error}\n")
     image = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
@@ -58,14 +62,14 @@ def main() -> None:
     print(f"{arguments.output}: {size:.1f} MiB, probabilities change by at most {difference:.1g} on noise")
 
 
-def blend(network: torch.nn.Module, other: dict[str, torch.Tensor], share: float) -> None:
-    """Give a network the mean of its weights and others, in place; of the others it holds the share."""
+def blend(network: torch.nn.Module, others: list[dict[str, torch.Tensor]], shares: list[float]) -> None:
+    """Give a network the mean of its weights and others, in place: of each other its share, of itself the rest."""
     state = network.state_dict()
-    mixed = {
-        name: torch.lerp(value, other[name], share) if value.is_floating_point() else value
-        for name, value in state.items()
-    }
-    network.load_state_dict(mixed)
+    for name, value in state.items():
+        if value.is_floating_point():
+            parts = zip((value, *(other[name] for other in others)), (1 - sum(shares), *shares), strict=True)
+            state[name] = torch.stack([share * part.float() for part, share in parts]).sum(0)
+    network.load_state_dict(state)
 
 
 if __name__ == "__main__":
