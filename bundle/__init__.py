@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from .home import VERSION as __version__
 
 if TYPE_CHECKING:
-    from .interface import Fusion, Segmentation, fuse, measure, read, segment
+    from .interface import Fusion, Segmentation, adapt, fuse, measure, read, segment
 
-__all__ = ["Fusion", "Segmentation", "__version__", "fuse", "measure", "read", "segment"]
+__all__ = ["Fusion", "Segmentation", "__version__", "adapt", "fuse", "measure", "read", "segment"]
 
 _ROOMS = (
     "data",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     import torch
     from monai.bundle import ConfigParser
 
+    from .adaptation import Adapted
     from .measurements import Measurement
 
-__all__ = ["Fusion", "Segmentation", "fuse", "measure", "read", "segment"]
+__all__ = ["Fusion", "Segmentation", "adapt", "fuse", "measure", "read", "segment"]
 
 Mode = Literal["auto", "fused", "stack"]
 
@@ -94,6 +96,7 @@ def segment(
     high: float | None = None,
     weights: str | os.PathLike | None = None,
     device: str | None = None,
+    progress: Callable[[int, int], object] = lambda done, of: None,
     **choice: Any,
 ) -> Segmentation:
     """Find the vessels of one image or stack, as ``python -m bundle segment`` does.
@@ -110,6 +113,8 @@ def segment(
             what configs/inference.json says.
         weights: a checkpoint of a training, or the folder that ``adapt`` wrote; the shipped weights if None.
         device: "cpu", "cuda" …; a GPU where there is one if None.
+        progress: called with how many parts are done, and of how many: slices, and windows of what is larger than
+            memory. What it raises ends the segmentation, and is raised here.
         choice: of a file, as :func:`read` takes them.
 
     Returns:
@@ -144,8 +149,18 @@ def segment(
     network = _network(chosen.weights, device)
     seen = Compose(parser.get_parsed_content(steps))({"image": torch.from_numpy(np.ascontiguousarray(array.T))[None]})
     inferer, after = (parser.get_parsed_content(name) for name in ("inferer", "postprocessing"))
+    tensor = torch.as_tensor(seen["image"])[None].float().to(next(network.parameters()).device)
+    parts = inferer.parts(tuple(tensor.shape[2:]))
+    count = itertools.count(1)
+
+    def counted(part: torch.Tensor) -> torch.Tensor:
+        made = network(part)
+        progress(min(next(count), parts), parts)
+        return made
+
+    progress(0, parts)
     with torch.inference_mode():
-        found = inferer(torch.as_tensor(seen["image"])[None].float().to(next(network.parameters()).device), network)[0]
+        found = inferer(tensor, counted)[0]
     made = after({"pred": found[:1].float().cpu()})
     mask, probability, disagreement = (
         np.asarray(channel).T for channel in (made["pred"][0], made["probability"][0], found[1].float().cpu())
@@ -198,6 +213,74 @@ def measure(mask: Any, spacing: Sequence[float] | None = None, **options: Any) -
 
     array, spacing = _array(mask, spacing, {})
     return measurements.measure(array, spacing, **options)
+
+
+def adapt(
+    image: Any,
+    label: Any,
+    output: str | os.PathLike,
+    *,
+    scribbles: bool = False,
+    slice: int | None = None,
+    mode: Literal["fused", "stack"] | None = None,
+    weights: str | os.PathLike | None = None,
+    device: str | None = None,
+    steps: int = 60,
+    seed: int = 0,
+    progress: Callable[[str, int, int], object] = lambda stage, step, of: None,
+    **choice: Any,
+) -> Adapted:
+    """Make weights and settings for images of one kind, as ``python -m bundle adapt`` does of one image.
+
+    Args:
+        image: an array ``[Y, X]`` or ``[Z, Y, X]``, or a file's path, as :func:`segment` takes them.
+        label: what is known of it: of its shape, or ``[Y, X]`` of a stack.
+        output: the folder to write to; give it to :func:`segment` as ``weights``.
+        scribbles: the label is strokes, 1 on vessel, 2 on background, 0 where nothing was drawn; else a mask, of which
+            every pixel counts.
+        slice: number from 0 of the slice that a flat label of a stack is of.
+        mode: how images of this kind will be segmented; "stack" where a slice of a stack is labelled if None, else
+            "fused".
+        weights: to begin from; the shipped weights if None.
+        device: as of :func:`segment`.
+        steps: of each of the trainings; 0 tries settings alone.
+        seed: of the trainings.
+        progress: called with the stage, the step and how many steps it has. What it raises ends the work.
+        choice: of a file, as :func:`read` takes them.
+
+    Returns:
+        What was chosen, and what was expected of it on held-back halves.
+
+    Raises:
+        InputError: image and label do not fit, or the label tells nothing.
+    """
+    from . import adaptation
+
+    array, _ = _array(image, None, choice)
+    drawn, _ = _array(label, None, {})
+    if slice is None and array.ndim == 3 and drawn.ndim == 3 and array.shape != drawn.shape:
+        raise InputError(None, f"image {array.shape} and label {drawn.shape} differ in shape", "give its label")
+    mode = mode or ("stack" if array.ndim == 3 and (drawn.ndim == 3 or slice is not None) else "fused")
+    name = os.fspath(image) if isinstance(image, str | os.PathLike) else "the image"
+    try:
+        if mode == "fused":
+            annotations = [adaptation.annotated_image(name, array, drawn, scribbles=scribbles)]
+        else:
+            stack = array.reshape(-1, *array.shape[-2:])
+            slices = {-1 if slice is None else slice: drawn}
+            if drawn.ndim == 3:
+                slices = {z: plane for z, plane in enumerate(drawn) if plane.any()}
+            if not slices or not all(0 <= z < len(stack) for z in slices):
+                raise InputError(None, "the label is of no slice of the stack", "draw on one, or say its number")
+            annotations = adaptation.annotated_slices(name, stack, slices, scribbles=scribbles)
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(None, f"the label {error}") from error
+    file = shipped_weights(mode) if weights is None else adaptation.adapted_weights(os.fspath(weights)).weights
+    network = _network(file, device).network
+    settings = adaptation.Settings("equalized" if mode == "fused" else "slice")
+    adapted = adaptation.adapt(network, annotations, settings, steps=steps, seed=seed, progress=progress)
+    adaptation.write_adapted(Path(output), adapted, annotations[0], network, settings, mode, file)
+    return adapted
 
 
 def _array(

@@ -2,8 +2,10 @@
 
 from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation, halves, scribbled
 from .choice import Adapted, adapt
+from .preparing import annotated_image, annotated_slices
 from .settings import FILE, Adaptation, Settings, adapted_weights, labelled_dice, mask_of, probability
 from .tuning import blended, tuned
+from .writing import write_adapted
 
 __all__ = [
     "BACKGROUND",
@@ -16,6 +18,8 @@ __all__ = [
     "Settings",
     "adapt",
     "adapted_weights",
+    "annotated_image",
+    "annotated_slices",
     "blended",
     "halves",
     "labelled_dice",
@@ -23,4 +27,5 @@ __all__ = [
     "probability",
     "scribbled",
     "tuned",
+    "write_adapted",
 ]

@@ -28,23 +28,22 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..home import INFERENCE, VERSION, shipped_weights
-from ..io import Image, atomic, open_image
+from ..home import INFERENCE, shipped_weights
+from ..io import Image, open_image
 from .words import add_reading_arguments, reading_options
 
 if TYPE_CHECKING:
     import torch
 
-    from ..adaptation import Adapted, Annotation, Settings
+    from ..adaptation import Annotation
 
 NAME = "adapted"  # of the files; the weights are bundle.adaptation.FILE
 
@@ -89,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     if target.exists() and not arguments.overwrite:
         raise InputError(target, "is there already", "choose another --output, or say --overwrite")
     start = time.perf_counter()
-    from ..adaptation import Settings, adapt  # PyTorch takes a while, and what is above should be said at once
+    # PyTorch takes a while, and what is above should be said at once
+    from ..adaptation import Settings, adapt, write_adapted
 
     pairs = list(zip(arguments.files[::2], arguments.files[1::2], strict=True))
     annotations, mode = _annotations(pairs, arguments)
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         adapted = adapt(
             network, annotations, settings, steps=arguments.steps, seed=arguments.seed, progress=bars.progress
         )
-    _write(arguments.output, adapted, annotations[0], network, settings, mode, weights)
+    write_adapted(arguments.output, adapted, annotations[0], network, settings, mode, weights)
     print(f"Dice on the held-back halves: {', '.join(f'{name} {dice:.3f}' for name, dice in adapted.tried.items())}")
     words = {
         "unchanged": "nothing tried is surely better than the weights as they are",
@@ -134,21 +134,18 @@ def _annotations(pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) 
 
 
 def _of_image(path: Path, label_path: Path, image: Image, label: np.ndarray, scribbles: bool) -> Annotation:
-    from ..transforms import AdaptiveHistogramEqualization, FuseFocus
+    from ..adaptation import annotated_image
 
-    array = image.array()
-    if len(image) > 1:
-        array = np.asarray(FuseFocus()(array.T[None]))[0].T
-    if label.ndim == 3:
-        label = label.max(axis=0)
-    equalized = np.asarray(AdaptiveHistogramEqualization()(array.reshape(array.shape[-2:]).T[None]))[0]
-    return _annotation(path, label_path, {"equalized": equalized}, label, scribbles)
+    try:
+        return annotated_image(str(path), image.array(), label, scribbles=scribbles)
+    except ValueError as error:
+        raise InputError(label_path, str(error)) from error
 
 
 def _of_slices(
     path: Path, label_path: Path, image: Image, label: np.ndarray, arguments: argparse.Namespace
 ) -> list[Annotation]:
-    from ..transforms import LinearContrast
+    from ..adaptation import annotated_slices
 
     stack = image.array().reshape(-1, *image.shape[-2:])
     if label.ndim == 3 and len(label) != len(stack):
@@ -165,44 +162,10 @@ def _of_slices(
         raise InputError(path, f"has no slice {arguments.slice}", f"give --slice from 0 to {len(stack) - 1}")
     else:
         drawn = {arguments.slice: label}
-    contrasts: tuple[Literal["slice", "volume"], ...] = ("slice", "volume") if len(stack) > 1 else ("slice",)
-    stretched = {per: np.asarray(LinearContrast(per=per)(stack.T[None]))[0] for per in contrasts}
-    return [
-        _annotation(
-            path, label_path, {per: array[..., z] for per, array in stretched.items()}, drawn[z], arguments.scribbles
-        )
-        for z in drawn
-    ]
-
-
-def _annotation(
-    path: Path, label_path: Path, images: dict[str, np.ndarray], label: np.ndarray, scribbles: bool
-) -> Annotation:
-    from ..adaptation import Annotation, scribbled
-
-    label = label.T
-    size = next(iter(images.values())).shape
-    if label.shape != size:
-        raise InputError(
-            label_path,
-            f"has {label.shape[0]} x {label.shape[1]} pixels, {path} {size[0]} x {size[1]}",
-            "give its label",
-        )
-    if scribbles:
-        try:
-            known = scribbled(label)
-        except ValueError as error:
-            raise InputError(label_path, str(error), "draw 1 on vessels and 2 on background") from error
-    else:
-        vessel = label != 0
-        if vessel.any() and np.ptp(label[vessel]) != 0:
-            raise InputError(
-                label_path, "is no mask of 0 and one other value", "give a mask, or say --scribbles for strokes 1 and 2"
-            )
-        if not vessel.any() or vessel.all():
-            raise InputError(label_path, "shows one kind of pixel alone", "give a mask with vessel and background")
-        known = vessel.astype(np.int8)
-    return Annotation(str(path), images, known, not scribbles)
+    try:
+        return annotated_slices(str(path), stack, drawn, scribbles=arguments.scribbles)
+    except ValueError as error:
+        raise InputError(label_path, str(error)) from error
 
 
 def _network(arguments: argparse.Namespace, mode: str) -> tuple[torch.nn.Module, Path]:
@@ -236,43 +199,3 @@ class _Bars:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def _write(
-    folder: Path,
-    adapted: Adapted,
-    shown: Annotation,
-    network: torch.nn.Module,
-    settings: Settings,
-    mode: str,
-    weights: Path,
-) -> None:
-    import torch
-
-    from ..adaptation import mask_of, probability
-    from ..networks import scales_of
-    from ..pictures import mask_overlay, write_panel
-    from ..segmentation import WholeOrWindowsInferer
-
-    pictures = {}
-    for title, net, chosen in (("before", network, settings), ("after", adapted.network, adapted.settings)):
-        image = shown.images[chosen.contrast]
-        found = probability(image, net, WholeOrWindowsInferer(scale=chosen.scale))
-        pictures[title] = mask_overlay(image.T, mask_of(found, chosen.low, chosen.high).T)
-    write_panel(folder / f"{NAME}.png", pictures)
-    report = {
-        "kind": adapted.kind,
-        "mode": mode,
-        "settings": adapted.settings.as_dict(),
-        "dice_before": adapted.before,
-        "dice_expected": adapted.expected,
-        "tried": dict(adapted.tried),
-        "weights": str(weights),
-        "version": VERSION,
-    }
-    with atomic(folder / f"{NAME}.json") as partial:
-        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    state = {name: value.cpu() for name, value in adapted.network.state_dict().items()}
-    noted = {"model": state, "scales": scales_of(network), "segmentation": {"mode": mode, **adapted.settings.as_dict()}}
-    with atomic(folder / f"{NAME}.pt") as partial:  # last: it says that all is there
-        torch.save(noted, partial)

@@ -95,6 +95,19 @@ class WholeOrWindowsInferer(Inferer):
         outputs = [self._whole(plane, scale, network) for plane in planes]
         return convert_to_dst_type(torch.stack(outputs, -1) if image.ndim == 5 else outputs[0], inputs)[0]
 
+    def parts(self, size: tuple[int, ...]) -> int:
+        """How many parts of an image or stack the network will be shown, at the scale 1 where it is "auto".
+
+        Args:
+            size: X and Y, and Z of a stack.
+        """
+        scale = 1.0 if self.scale == "auto" else self.scale
+        sides = [max(1, round(side * scale)) for side in size[:2]]
+        windows = 1
+        if math.prod(sides) > self.whole_pixels:
+            windows = math.prod(len(_starts(side, min(self.window, side), self.overlap)) for side in sides)
+        return windows * math.prod(size[2:])
+
     def fit(self, image: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor]) -> float:
         """Find the scale that an image asks for, and say it.
 
