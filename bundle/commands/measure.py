@@ -159,7 +159,7 @@ def _sources(given: Iterable[str], images: Path | None) -> tuple[list[Source], i
     failed = 0
     for word in given:
         try:
-            for path in _masks(Path(word)):
+            for path in masks_of(Path(word)):
                 name = image_name(path).removesuffix("_mask")
                 other = by_name.setdefault(name, path)
                 if other.resolve() != path.resolve():
@@ -205,7 +205,7 @@ def measure_segmented(
     return measure_all(sources, 0, argparse.Namespace(**{**options, **vars(arguments)}))
 
 
-def _masks(given: Path) -> list[Path]:
+def masks_of(given: Path) -> list[Path]:
     """The masks of a file, folder or pattern; outputs of segment that are no masks are passed over."""
     paths = list_images([given])
     if given.is_file() or len(paths) == 1:

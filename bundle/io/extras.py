@@ -1,4 +1,4 @@
-"""Libraries that only some formats need: they come with the extra ``formats``."""
+"""Libraries that only some formats need: they come with extras of this package."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 from ..errors import InputError
 
 
-def format_library(name: str, path: str | Path, form: str) -> ModuleType:
+def format_library(name: str, path: str | Path | None, form: str, extra: str = "formats") -> ModuleType:
     """Import the library of a format.
 
     Args:
         name: the module's name.
-        path: the file that needs it, for the message.
+        path: the file that needs it, for the message; None if it is no file.
         form: the format's name, for the message.
+        extra: with which it comes.
 
     Raises:
         InputError: it is not installed.
@@ -28,7 +29,7 @@ def format_library(name: str, path: str | Path, form: str) -> ModuleType:
         raise InputError(
             path,
             f"{form} needs the package {name.split('.')[0]}",
-            "pip install -c constraints.txt -e '.[formats]', in the bundle's folder",
+            f"pip install -c constraints.txt -e '.[{extra}]', in the bundle's folder",
         ) from error
 
 
