@@ -55,7 +55,7 @@ from ..reporting import (
 from ..segmentation import disagreement_on_mask
 from ..transforms import FuseFocus
 from . import compare, measure, segment
-from .words import listed_sources, reading_options
+from .words import add_stack_argument, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -71,7 +71,14 @@ _PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-image")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
-    segment.add_segmenting_arguments(parser)
+    parser.add_argument("inputs", metavar="RAW", nargs="*", help="files, folders or patterns")
+    add_stack_argument(parser)
+    add_report_arguments(parser)
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how is segmented, measured and compared, the same for every command that makes a report."""
+    segment.add_segmenting_words(parser)
     measure.add_measuring_arguments(parser)
     parser.add_argument(
         "--groups", metavar="CSV", type=Path, help="compare groups, by a table with the columns image, animal, group"
@@ -86,16 +93,40 @@ def run(arguments: argparse.Namespace) -> int:
         0 if everything asked for was written, 1 if an input failed.
     """
     segment.log_to_terminal()
-    sources, failed = listed_sources(arguments.inputs, reading_options(arguments))
+    sources, failed = listed_sources(arguments.inputs, reading_options(arguments), arguments.stack_from)
     if not sources:
         return 1
+    shown, more = make(arguments, sources)
+    failed += more
+    print(f"{arguments.output / PAGE}: {shown} images, {failed} failed")
+    return 1 if failed else 0
+
+
+def make(
+    arguments: argparse.Namespace, sources: list[Source], known: Sequence[str] = (), problems: list[str] | None = None
+) -> tuple[int, int]:
+    """Do every step for some images, and write the page.
+
+    Args:
+        arguments: the command's words.
+        sources: the images.
+        known: lines of inputs that failed before.
+        problems: takes the lines of those that fail now.
+
+    Returns:
+        How many images the page shows, and how many failed.
+
+    Raises:
+        InputError: no image was segmented, or the page is of something else.
+    """
+    problems = [] if problems is None else problems
     if arguments.groups is not None:  # what is wrong with it is better known before than after an hour
         place([{"image": source.name} for source in sources], read_groups(arguments.groups), arguments.groups)
     parser = segment.configured(_with(arguments, output=arguments.output / SEGMENTED), sources)
     settings = _settings(parser, arguments)
     _same_settings(settings, arguments)
-    problems = _segment(parser)
-    failed += len(problems)
+    problems += _segment(parser)
+    failed = len(problems)
     finished = parser.get_parsed_content("outputs").finished(sources)
     if not finished:
         raise InputError(arguments.output, "no image was segmented, so that there is nothing to report", "see above")
@@ -112,10 +143,9 @@ def run(arguments: argparse.Namespace) -> int:
     definitions = (arguments.output / MEASURED / DEFINITIONS).read_text(encoding="utf-8-sig")
     tables = {"images.csv": csv_text(shown), DEFINITIONS: definitions}
     made = f"Made on {date.today().isoformat()} by Vessel Cascades {VERSION}."
-    content = report_content(entries, methods, made, problems, grouping, tables)
+    content = report_content(entries, methods, made, [*known, *problems], grouping, tables)
     _write(arguments.output, content)
-    print(f"{arguments.output / PAGE}: {len(entries)} images, {failed} failed")
-    return 1 if failed else 0
+    return len(entries), failed
 
 
 def _output(arguments: argparse.Namespace, folder: str, source: Source, kind: str) -> Path:

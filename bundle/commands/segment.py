@@ -65,8 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare inputs, output and how is segmented, the same for every command that segments."""
+    """Declare the inputs, and how they are segmented."""
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help="files, folders or patterns")
+    add_segmenting_words(parser)
+    add_stack_argument(parser)
+
+
+def add_segmenting_words(parser: argparse.ArgumentParser) -> None:
+    """Declare output and how is segmented, the same for every command that segments."""
     parser.add_argument("--output", metavar="OUT", type=Path, required=True, help="folder to write to")
     parser.add_argument(
         "--mode",
@@ -76,7 +82,6 @@ def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
         "fuses)",
     )
     parser.add_argument("--surface", choices=("stl", "ply"), help="with --mode both: the vessels' surface as a mesh")
-    add_stack_argument(parser)
     add_reading_arguments(parser)
     parser.add_argument(
         "--scale",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from .atomic import atomic, atomic_folder, remove
 from .extras import format_library
-from .formats import is_folder_format, open_image, open_recordings
+from .formats import SUFFIXES, is_folder_format, is_readable, open_image, open_recordings
 from .image import Image, Recording, choose, relabel
 from .inputs import as_source, expand, image_name, list_images
 from .kinds import KINDS, output_path, record_path
@@ -14,7 +14,7 @@ from .masks import why_no_mask
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
-from .provenance import Provenance, is_output, read_record, reading_record, refuse_others, write_record
+from .provenance import Provenance, is_output, read_record, reading_record, refuse_others, size_and_time, write_record
 from .remarks import remark
 from .source import Source
 from .sources import raw_images, sources
@@ -28,6 +28,7 @@ __all__ = [
     "DTYPES",
     "KINDS",
     "OUTPUT_SUFFIXES",
+    "SUFFIXES",
     "Image",
     "Layout",
     "MicroscopyReader",
@@ -46,6 +47,7 @@ __all__ = [
     "is_folder_format",
     "is_output",
     "is_possible_size",
+    "is_readable",
     "list_images",
     "open_image",
     "open_recordings",
@@ -59,6 +61,7 @@ __all__ = [
     "relabel",
     "remark",
     "remove",
+    "size_and_time",
     "sources",
     "write_image",
     "write_image_planes",

@@ -33,6 +33,7 @@ READERS = {
     ".nd2": "nd2",
     ".ims": "imaris",
 }
+SUFFIXES = tuple(READERS)
 
 
 def _suffix(path: Path) -> str:

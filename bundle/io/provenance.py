@@ -30,7 +30,7 @@ from .atomic import atomic
 from .embedded import read_embedded
 from .formats import parts
 
-__all__ = ["Provenance", "is_output", "read_record", "reading_record", "refuse_others", "write_record"]
+__all__ = ["Provenance", "is_output", "read_record", "reading_record", "refuse_others", "size_and_time", "write_record"]
 
 # files up to this size are read whole; of larger ones as much, in pieces over their length
 HASHED = 16 << 20
@@ -92,7 +92,7 @@ class Provenance:
         """
         for before in self.inputs:
             path = Path(before["path"])
-            if _times(path) != (before["bytes"], before["modified"]):
+            if size_and_time(path) != (before["bytes"], before["modified"]):
                 raise InputError(path, "changed while it was being read", "wait until it is complete, and run again")
 
 
@@ -107,7 +107,7 @@ def about(path: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(os.fspath(path))
     try:
-        size, modified = _times(path)
+        size, modified = size_and_time(path)
         digest = hashlib.sha256()
         files = _files(path)
         share = HASHED if size <= HASHED else max(HASHED // len(files), 1 << 10)
@@ -129,8 +129,8 @@ def _files(path: Path) -> list[Path]:
     return [path, *(file for file in more if file.is_file())]
 
 
-def _times(path: Path) -> tuple[int, str]:
-    """Size of all files, and the time of the latest change."""
+def size_and_time(path: Path) -> tuple[int, str]:
+    """Bytes of a file and of all that belongs to it, and the time of the latest change; 0 and "gone" of none."""
     try:
         found = [file.stat() for file in _files(path)]
     except FileNotFoundError:
