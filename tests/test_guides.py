@@ -20,6 +20,7 @@ import pytest
 
 from bundle.__main__ import main
 from bundle.io import open_image, write_ome_tiff
+from bundle.measurements import read_table
 from scripts.platforms.guides import Block, blocks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,6 +105,20 @@ def test_an_exported_network_gives_the_probability_of_segment_without_this_packa
     expected = open_image(tmp_path / "image_probability.tif").array()
     for name in ("probability.npy", "probability_onnx.npy"):
         np.testing.assert_allclose(np.load(copy / name), expected, atol=1e-4)
+
+
+def test_fiji_and_qupath_get_the_vessels_of_the_guides(copy):
+    for name in ("fiji.md", "qupath.md"):
+        shutil.rmtree(copy / "found", ignore_errors=True)
+        run_here(name, copy)
+    made = {path.name for folder in ("for_fiji", "for_qupath") for path in (copy / folder).iterdir()}
+    assert made >= {"image_fiji.tif", "image_rois.zip", "image_vessels.geojson"}
+
+
+def test_a_watched_folder_ends_in_a_page_of_all_its_stacks(copy):
+    run_here("watch.md", copy)
+    assert len(read_table(copy / "results" / "measured" / "images.csv")) == 4
+    assert (copy / "results" / "report.html").stat().st_size > 100_000
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)

@@ -1,0 +1,71 @@
+"""The pages: every link leads somewhere, every command that they name exists with its options."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bundle.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").glob("*.md")]
+    if "words" not in path.parts  # of which pages are made
+)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+# the word "vessels" is a command between back quotes and in an indented block alone
+COMMAND = re.compile(r"(?:python -m bundle|(?:`|^ {4})vessels) ([a-z]+)((?: [^`\n|&;…]+)?)", re.M)
+
+
+def anchors(text: str) -> set[str]:
+    """The places of a page that a link may name, as GitHub makes them of headings."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        plain = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower())
+        found.add(plain.strip().replace(" ", "-"))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_to_a_heading_of_it(page):
+    text = page.read_text(encoding="utf-8")
+    wrong = []
+    for link in LINK.findall(re.sub(r"```.*?```", "", text, flags=re.S)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, place = link.partition("#")
+        target = page if not name else page.parent / name
+        if not target.exists() or (place and place not in anchors(target.read_text(encoding="utf-8"))):
+            wrong.append(link)
+    assert wrong == []
+
+
+def options(command: str) -> set[str]:
+    """The words that a command knows."""
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"bundle.commands.{command}").add_arguments(parser)
+    return set(parser._option_string_actions)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_exists_and_has_these_options(page):
+    if page.name == "CHANGELOG.md":  # of earlier versions
+        return
+    wrong = []
+    for command, rest in COMMAND.findall(page.read_text(encoding="utf-8")):
+        if command not in COMMANDS:
+            wrong.append(command)
+            continue
+        try:
+            words = shlex.split(rest, comments=True)
+        except ValueError:  # prose
+            words = rest.split()
+        known = options(command)
+        wrong += [f"{command} {word}" for word in words if word.startswith("--") and word.split("=")[0] not in known]
+    assert wrong == []
