@@ -29,6 +29,7 @@ COMMANDS = {
     "phantom": "make synthetic confocal stacks with exact truth",
     "package": "write the bundle as one file that a platform takes",
     "adapt": "weights and settings for your own images, from one annotated slice or scribbles",
+    "run": "run a config as MONAI does, after its words have been looked at: training, evaluating, inference",
     "doctor": "tell what is installed, and whether it works here",
 }
 
@@ -77,6 +78,9 @@ def _run(argv: list[str]) -> int:
             command.set_defaults(run=module.run)
     if "--spacing" in argv:
         argv = importlib.import_module(".commands.words", __package__).joined_lengths(argv)
+    if chosen == "run":  # whose words look like options and are MONAI's
+        place = argv.index(chosen) + 1
+        argv = [*argv[:place], *(argv[place:] if argv[place:] in (["-h"], ["--help"]) else ["--", *argv[place:]])]
     arguments = parser.parse_args(argv)
     return arguments.run(arguments)
 

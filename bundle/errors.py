@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -17,8 +18,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text)
 
 
-# in what PyTorch and oneDNN say of it
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "could not create a memory")
+# in what PyTorch, oneDNN and Python (of a thread's stack) say of it
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a memory",
+    "can't start new thread",
+    "std::bad_alloc",
+)
+_WITHOUT_A_CAUSE = "could not create a primitive"  # all that oneDNN says where its own tables do not fit
 
 
 class InputError(ValueError):
@@ -86,7 +95,11 @@ def is_out_of_memory(exception: BaseException | None) -> bool:
     while exception is not None:
         if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":
             return True
-        if isinstance(exception, RuntimeError) and any(sign in str(exception) for sign in _OUT_OF_MEMORY):
+        if isinstance(exception, RuntimeError):
+            text = str(exception)
+            if text.strip() == _WITHOUT_A_CAUSE or any(sign in text for sign in _OUT_OF_MEMORY):
+                return True
+        if isinstance(exception, OSError) and exception.errno == errno.ENOMEM:
             return True
         exception = exception.__cause__ or exception.__context__
     return False

@@ -173,12 +173,14 @@ def test_the_command_writes_what_segment_takes(tmp_path, capsys):
     assert main([*words, "--steps", "0", "--device", "cpu"]) == 0
     assert "Dice on the held-back halves: unchanged" in capsys.readouterr().out
     made = {path.name for path in (tmp_path / "mine").iterdir()}
-    assert made == {"adapted.pt", "adapted.json", "adapted.png"}
+    assert made == {"adapted.pt", "adapted.json", "adapted.png", "provenance.json"}
     report = json.loads((tmp_path / "mine" / "adapted.json").read_text())
     noted = torch.load(tmp_path / "mine" / "adapted.pt", weights_only=True)["segmentation"]
     assert noted == {"mode": "fused", **report["settings"]}
-    assert main([*words, "--steps", "0"]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert main([*words, "--steps", "0"]) == 0
+    assert "kept" in capsys.readouterr().out
+    assert main([*words, "--steps", "0", "--seed", "1"]) == 1
+    assert "with seed 0 instead of 1" in capsys.readouterr().err
 
 
 def test_segment_takes_weights_with_their_settings_and_words_typed_go_before_them(tmp_path):

@@ -191,7 +191,7 @@ def test_a_number_that_lost_its_zeros_is_the_image_that_it_means(folder):
     [
         (
             np.where(vessel(), 2, 1).astype(np.uint8),
-            "ilastik: subtract 1 (Fiji: Process > Math > Subtract) if 2 is vessel",
+            "ilastik: say --foreground 2 if 2 is vessel",
         ),
         ((np.arange(600).reshape(20, 30) % 4).astype(np.uint8), "labels are of classes or objects"),
         (np.arange(600, dtype=np.uint16).reshape(20, 30), "is it an image?"),
@@ -202,6 +202,34 @@ def test_what_is_no_mask_is_refused_with_what_makes_it_one(mask, said):
     with pytest.raises(InputError) as caught:
         BinaryLabel()(mask[None])
     assert said in str(caught.value)
+
+
+LABELS = np.array([[0, 1, 2], [2, 3, 0]], np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("labels", "foreground", "vessels"),
+    [
+        (np.array([[1, 2, 1]]), 2, [[0, 1, 0]]),  # ilastik's classes in either order
+        (np.array([[1, 2, 1]]), 1, [[1, 0, 1]]),
+        (np.array([[1, 1, 1]]), 2, [[0, 0, 0]]),  # one on which no vessel is
+        (np.array([[2, 2, 2]]), 2, [[1, 1, 1]]),
+        (LABELS, 2, [[0, 0, 1], [1, 0, 0]]),  # one class of several
+        (LABELS, "any", [[0, 1, 1], [1, 1, 0]]),  # objects, as Cellpose numbers them
+        (LABELS.astype(np.float32), 2, [[0, 0, 1], [1, 0, 0]]),
+        (np.array([[0, 255, 0]]), 2, [[0, 1, 0]]),  # a mask among labels
+        (np.array([[0, 1, 0]]), 2, None),  # which 1 is nobody said
+        (LABELS, 7, None),
+        (np.array([[0.25, 0.5, 0]]), "any", None),
+    ],
+)
+def test_of_labels_the_one_that_was_said_is_vessel_and_nothing_is_guessed(labels, foreground, vessels):
+    if vessels is None:
+        with pytest.raises(InputError) as caught:
+            BinaryLabel(foreground)(labels[None])
+        assert caught.value.remedy
+    else:
+        np.testing.assert_array_equal(np.asarray(BinaryLabel(foreground)(labels[None]))[0], vessels)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])

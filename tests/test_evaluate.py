@@ -51,9 +51,11 @@ def test_table_summary_and_pictures_of_a_folder(folders, capsys):
     assert evaluate(*folders) == 0
     out = folders[2].parent
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
+        "provenance.json",
         "scores.csv",
         os.path.join("scores_overlays", "356.png"),
         os.path.join("scores_overlays", "a #6.png"),
+        os.path.join("scores_overlays", "provenance.json"),
         "scores_summary.csv",
     ]
     rows = rows_of(folders[2])
@@ -82,7 +84,11 @@ def test_pictures_colour_as_many_pixels_as_the_scores_count(folders):
 
 def test_no_overlays(folders):
     assert evaluate(*folders, "--no-overlays") == 0
-    assert sorted(path.name for path in folders[2].parent.iterdir()) == ["scores.csv", "scores_summary.csv"]
+    assert sorted(path.name for path in folders[2].parent.iterdir()) == [
+        "provenance.json",
+        "scores.csv",
+        "scores_summary.csv",
+    ]
 
 
 def test_trailing_mask_is_ignored_on_either_side_and_other_outputs_are_skipped(folders, caplog):
@@ -172,17 +178,23 @@ def test_no_pair_at_all_and_an_empty_folder_are_refused(tmp_path, capsys):
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_what_is_there_is_kept_and_said_unless_overwrite(folders, capsys):
+def test_a_table_of_other_masks_is_not_replaced_and_that_of_these_is_the_same(folders, capsys):
     predictions, truth, output = folders
     output.parent.mkdir()
     output.write_text("old")
     assert evaluate(*folders) == 1
-    assert f"{output}: exists and is kept" in capsys.readouterr().err
+    assert f"{output}: exists, and nothing tells what made it" in capsys.readouterr().err
     assert output.read_text() == "old"
     assert evaluate(*folders, "--overwrite") == 0
     first = {path: path.read_bytes() for path in output.parent.rglob("*") if path.is_file()}
-    assert evaluate(*folders, "--overwrite") == 0
-    assert {path: path.read_bytes() for path in output.parent.rglob("*") if path.is_file()} == first
+    for more in ([], ["--overwrite"]):
+        assert evaluate(*folders, *more) == 0
+        assert {path: path.read_bytes() for path in output.parent.rglob("*") if path.is_file()} == first
+    write_mask(predictions / "356_mask.tif", vessel(slice(7, 11)))
+    capsys.readouterr()
+    assert evaluate(*folders) == 1
+    assert "an earlier state of the input" in capsys.readouterr().err
+    assert output.read_bytes() == first[output]
 
 
 def test_an_output_that_cannot_be_written_is_one_line(folders, capsys):

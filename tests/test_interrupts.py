@@ -97,6 +97,9 @@ with atomic({str(tmp_path / "last.pt")!r}) as partial:
         MemoryError(),
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you"),
         RuntimeError("could not create a memory object"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
     ],
 )
@@ -106,7 +109,17 @@ def test_out_of_memory_is_known_by_what_libraries_say_of_it(error):
     wrapped.__cause__ = error
     assert is_out_of_memory(wrapped)
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
     assert not is_out_of_memory(InputError(None, "is empty"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space of a branch")
+def test_with_little_memory_left_a_run_ends_in_success_or_in_a_line():
+    words = ["--margins", "16", "64", "--ways", "stack", "--size", "96"]
+    command = [sys.executable, "-m", "scripts.benchmarks.memory_limits", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith("0 faults")
 
 
 @pytest.mark.parametrize(("most", "said"), [(256 * 256, 1), (128 * 128, 2)])

@@ -55,7 +55,9 @@ def test_a_few_mutants_of_each_are_read_or_refused():
     assert done.stdout.splitlines()[-1].startswith("all")
 
 
-@pytest.mark.parametrize("folder", sorted(REPRODUCERS.iterdir()) if REPRODUCERS.is_dir() else [], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "folder", sorted(path for path in REPRODUCERS.glob("*") if path.is_dir()), ids=lambda p: p.name
+)
 def test_what_once_went_wrong_is_read_or_refused(tmp_path, folder, capfd):
     """Found by ``scripts.benchmarks.fuzz``: the name is the outcome it had, format, seed and case."""
     place = tmp_path / "mutant"
@@ -226,6 +228,17 @@ def test_pixels_of_an_imaris_file_that_lie_in_another_are_not_read(tmp_path):
                 external = [(str(tmp_path / "raw"), 0, STACK.nbytes)]
                 file[place].create_dataset("Data", STACK.shape, STACK.dtype, external=external)
         assert "another file, which is not read" in refusal(path)
+
+
+def test_an_lsm_tells_its_channels_and_its_pixel_size_and_its_thumbnails_are_no_scene(tmp_path):
+    opened, make = MAKERS["lsm"]
+    make(tmp_path / opened)
+    (scene,) = open_recordings(tmp_path / opened)
+    assert (scene.axes, scene.shape, scene.channels) == ("ZCYX", (3, 2, 12, 10), ("CD31", "DAPI"))
+    for channel, expected in (("CD31", STACK), (1, STACK[:, ::-1])):
+        image = open_image(tmp_path / opened, channel=channel)
+        assert image.axes == "ZYX" and image.spacing == pytest.approx((2, 0.5, 0.5))
+        np.testing.assert_array_equal(image.array(), expected)
 
 
 # names and words

@@ -6,7 +6,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 
 from bundle.__main__ import main
@@ -90,6 +92,16 @@ def test_a_stopped_report_goes_on_and_ends_as_one_that_was_not(report, tmp_path,
     for name in ("images.csv", "segments.csv", "nodes.csv"):
         assert (stopped / "measured" / name).read_bytes() == (whole / "measured" / name).read_bytes()
     assert content(stopped)["images"] == content(whole)["images"]
+
+
+def test_each_channel_of_a_file_is_an_image_of_the_page(report, tmp_path):
+    grey = np.stack([make_phantom((2, 48, 48), index=number, density="dense").stack for number in (1, 2)])
+    tifffile.imwrite(tmp_path / "m.1.tif", grey.swapaxes(0, 1), imagej=True, metadata={"axes": "ZCYX"})
+    assert report("--channel", "all", inputs=(tmp_path / "m.1.tif",)) == 0
+    shown = [image["name"] for image in content(tmp_path / "out")["images"]]
+    assert shown == ["m.1_channel-0", "m.1_channel-1"]
+    measured = {path.name for path in (tmp_path / "out" / "measured").glob("*_graph.json")}
+    assert measured == {f"{name}_graph.json" for name in shown}  # a NAME with a dot is whole
 
 
 def test_bad_inputs_are_said_on_the_page_and_the_others_go_on(report, stacks, tmp_path, capsys):

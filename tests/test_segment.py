@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -441,6 +442,35 @@ def test_an_input_that_changes_while_it_is_read_gets_no_mask(segment, tmp_path, 
         monkeypatch.setattr(WholeOrWindowsInferer, "rows", compute)
         assert status == 1 and sum("changed while it was being read" in line for line in err) == 1
         assert not (tmp_path / "out" / f"{mode}_mask.tif").exists()
+
+
+@pytest.mark.parametrize("mode", ["fused", "stack", "both"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_output_folder_that_is_removed_meanwhile_is_a_line_and_no_success(
+    segment, tmp_path, monkeypatch, mode, number
+):
+    """Removed while the first input is computed, or the second, when the first one's mask is written."""
+    for name in ("a", "b"):
+        image_file(tmp_path / "in" / f"{name}.tif", noise((3, 40, 56)))
+    compute, seen = WholeOrWindowsInferer.rows, []
+
+    def meanwhile(self, *words):
+        seen.append(True)
+        if len(seen) == (number if mode == "fused" else 1 + (number - 1) * (3 if mode == "stack" else 4)):
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        return compute(self, *words)
+
+    monkeypatch.setattr(WholeOrWindowsInferer, "rows", meanwhile)
+    status, _, err = segment(tmp_path / "in", "--mode", mode)
+    assert not any("Traceback" in line or "Error" in line for line in err)
+    masks = [tmp_path / "out" / f"{name}_mask.tif" for name in ("a", "b")]
+    if status == 0:
+        assert all(mask.exists() for mask in masks)
+    else:
+        assert status == 1 and any("; leave " in line or "cannot write there" in line for line in err), err
+    monkeypatch.setattr(WholeOrWindowsInferer, "rows", compute)
+    assert segment(tmp_path / "in", "--mode", mode)[0] == 0
+    assert all(mask.exists() for mask in masks)
 
 
 def test_all_channels_and_all_times_are_segmented_under_names_of_their_own(segment, tmp_path):

@@ -33,8 +33,14 @@ def run(*words: str, cwd: Path) -> subprocess.CompletedProcess:
         (["training", f"--config_file={TRAIN}", "--learning-rates=3"], "did you mean learning_rate?"),
         (["--config_file", INFERENCE, "--chanel", "2"], "did you mean channel?"),
         (["evaluating", "--config_file", EVALUATE, "--checkpont", "x"], "did you mean checkpoint?"),
-        (["training", "--config_file", TRAIN, "--network_def#fusio", "x"], "network_def holds"),
-        (["training", "--config_file", TRAIN, "--network_def::fusio", "x"], "network_def holds"),
+        (["training", "--config_file", TRAIN, "--network_def#fusio", "x"], "did you mean network_def#fusion?"),
+        (["training", "--config_file", TRAIN, "--network_def::fusio", "x"], "did you mean network_def#fusion?"),
+        (["training", "--config_file", TRAIN, "--network_def#blocks_per_nod", "2"], "network_def#blocks_per_node?"),
+        (
+            ["training", "--config_file", TRAIN, "--train#trainr#max_epochs", "1"],
+            "did you mean train#trainer#max_epochs",
+        ),
+        (["training", "--config_file", TRAIN, "--network_def#qqq", "x"], "network_def holds"),
         (["training", "--config_file", TRAIN, "--train#handlers#33#interval", "2"], "train holds"),
         (["training", "--config_file", TRAIN, "--qqq", "3"], "look into the config"),
     ],
@@ -43,6 +49,12 @@ def test_a_word_that_names_no_setting_is_refused_and_the_likely_one_named(words,
     with pytest.raises(InputError, match="is no setting of ") as refused:
         check_words(words)
     assert said in str(refused.value)
+
+
+def test_a_slip_deep_in_a_name_is_said_before_monai_is_asked(capsys):
+    assert main(["run", "training", "--config_file", TRAIN, "--train#trainr#max_epochs", "1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("did you mean train#trainer#max_epochs?")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 Give one image and its label, or several pairs. A label is
 
-  a mask        0 and one other value, of the image's size: every pixel of it was looked at
+  a mask        0 and one other value, of the image's size: every pixel of it was looked at; of labels, such as those
+                of ilastik (1 and 2), --foreground says which is vessel
   scribbles     with --scribbles: 1 on vessels, 2 on background, 0 where nothing was drawn; strokes of both kinds
 
 Of a stack that will be segmented slice by slice, give the stack, a label of one slice, and --slice with its number. A
@@ -15,6 +16,7 @@ gets
   adapted.pt     weights and settings; give OUT to segment --weights
   adapted.json   what was tried, and its Dice on the held-back halves
   adapted.png    the mask before and after, on the first annotated image
+  provenance.json  of which files and words all that was made
 
 Keep an annotated slice aside to check by, if you can.
 
@@ -37,8 +39,19 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..home import INFERENCE, shipped_weights
-from ..io import Image, open_image
-from .words import add_reading_arguments, reading_options
+from ..io import (
+    Image,
+    Provenance,
+    check_writable,
+    open_image,
+    reading_record,
+    record_path,
+    refuse_others,
+    vessels_of,
+    why_no_mask,
+    write_record,
+)
+from .words import add_foreground_argument, add_reading_arguments, reading_options
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("fused", "stack"),
         help="how images of this kind will be segmented (default: stack where a slice is annotated, else fused)",
     )
+    add_foreground_argument(parser)
     add_reading_arguments(parser)
     parser.add_argument("--weights", type=Path, help="weights to begin from, instead of the shipped ones")
     parser.add_argument(
@@ -83,10 +97,11 @@ def run(arguments: argparse.Namespace) -> int:
     target = arguments.output / f"{NAME}.pt"
     if len(arguments.files) % 2:
         raise InputError(None, f"{len(arguments.files)} files are no pairs", "give IMAGE LABEL, IMAGE LABEL …")
+    if arguments.scribbles and arguments.foreground is not None:
+        raise InputError(None, "--foreground is of masks, and strokes are 1 and 2", "leave one of both words out")
     if arguments.steps < 0:
         raise InputError(None, f"--steps {arguments.steps} is below 0", "give 0 for settings alone, or leave it out")
-    if target.exists() and not arguments.overwrite:
-        raise InputError(target, "is there already", "choose another --output, or say --overwrite")
+    check_writable(arguments.output)
     start = time.perf_counter()
     # PyTorch takes a while, and what is above should be said at once
     from ..adaptation import Settings, adapt, write_adapted
@@ -94,11 +109,20 @@ def run(arguments: argparse.Namespace) -> int:
     pairs = list(zip(arguments.files[::2], arguments.files[1::2], strict=True))
     annotations, mode = _annotations(pairs, arguments)
     network, weights = _network(arguments, mode)
+    record = _provenance(arguments, mode, network)
+    outputs = {arguments.output / f"{NAME}{suffix}": record for suffix in (".pt", ".json", ".png")}
+    refuse_others(outputs, arguments.overwrite)
+    if target.exists() and not arguments.overwrite:
+        print(f"{target}: kept (--overwrite makes it again)")
+        return 0
     settings = Settings("equalized" if mode == "fused" else "slice")
     with _Bars() as bars:
         adapted = adapt(
             network, annotations, settings, steps=arguments.steps, seed=arguments.seed, progress=bars.progress
         )
+    record.confirm()
+    target.unlink(missing_ok=True)  # it says that the others are there
+    write_record(record_path(arguments.output), outputs)
     write_adapted(arguments.output, adapted, annotations[0], network, settings, mode, weights)
     print(f"Dice on the held-back halves: {', '.join(f'{name} {dice:.3f}' for name, dice in adapted.tried.items())}")
     words = {
@@ -113,11 +137,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _provenance(arguments: argparse.Namespace, mode: str, network: torch.nn.Module) -> Provenance:
+    """What the weights are made of."""
+    from ..segmentation import fingerprint_of_network
+
+    own = {name: getattr(arguments, name) for name in ("scribbles", "slice", "steps", "seed", "foreground")}
+    options = {**reading_record(reading_options(arguments), {}), **own, "mode": mode}
+    return Provenance.of("adapt", arguments.files, options, fingerprint_of_network(network)[:16])
+
+
 def _annotations(pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) -> tuple[list[Annotation], str]:
     """What the files say, and the mode that they are of."""
     options = reading_options(arguments)
     images = [open_image(image, **options) for image, _ in pairs]
-    labels = [open_image(label).array() for _, label in pairs]
+    labels = [_label(label, arguments) for _, label in pairs]
     stacks = [len(image) > 1 for image in images]
     mode = arguments.mode or ("stack" if any(stacks) else "fused")
     if arguments.slice is not None and not any(stacks):
@@ -131,6 +164,17 @@ def _annotations(pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) 
     if len({tuple(annotation.images) for annotation in annotations}) > 1:
         raise InputError(None, "slices of stacks and single images are of two kinds", "adapt to each by itself")
     return annotations, mode
+
+
+def _label(path: Path, arguments: argparse.Namespace) -> np.ndarray:
+    """Strokes as they are drawn; of masks and labels where vessel is."""
+    array = open_image(path).array()
+    if arguments.scribbles:
+        return array
+    wrong = why_no_mask(array, arguments.foreground)
+    if wrong is not None:
+        raise InputError(path, wrong[0], f"{wrong[1]}; say --scribbles if they are strokes 1 and 2")
+    return vessels_of(array, arguments.foreground).astype(np.uint8)
 
 
 def _of_image(path: Path, label_path: Path, image: Image, label: np.ndarray, scribbles: bool) -> Annotation:

@@ -45,11 +45,10 @@ from ..comparison import (
     write_rows,
 )
 from ..errors import InputError
-from ..io import Provenance, atomic, refuse_others, write_record
+from ..io import Provenance, atomic, check_writable, record_path, refuse_others, write_record
 
 TABLES = ("animals.csv", "comparison.csv")
 PLOTS, SUFFIXES = "plots", (".png", ".svg", ".csv")
-RECORD = "provenance.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0; what could not be compared is said.
     """
+    check_writable(arguments.output)
     record = recorded(arguments.table, arguments)
     refuse_others({arguments.output / name: record for name in TABLES}, arguments.overwrite)
     placed = placed_images(arguments.table, arguments.groups)
@@ -141,8 +141,8 @@ def write_comparison(
                 old.unlink(missing_ok=True)
     drawn = [comparison for comparison in comparisons if comparison.animals]
     files = [plots / f"{comparison.quantity}{suffix}" for comparison in drawn for suffix in SUFFIXES]
-    write_record(output / RECORD, {output / name: record for name in TABLES})
-    write_record(plots / RECORD, dict.fromkeys(files, record))
+    write_record(record_path(output), {output / name: record for name in TABLES})
+    write_record(record_path(plots), dict.fromkeys(files, record))
     write_rows(output / "animals.csv", animal_rows(placed, comparisons))
     for comparison in drawn:
         figure = draw_superplot(comparison, placed.order, confidence)

@@ -41,6 +41,7 @@ from ..io import (
     Image,
     Provenance,
     Source,
+    check_writable,
     image_name,
     open_image,
     reading_record,
@@ -96,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             arguments.depth, "no such depth map", "give NAME_depth of an earlier fuse, or a folder of them"
         )
+    check_writable(arguments.output)
     stacks, failed = listed_sources(arguments.stacks, options, arguments.stack_from)
     network = _likelihood(arguments.weights) if arguments.method == NETWORK and stacks else None
     fused = kept = 0

@@ -1,8 +1,9 @@
 """Measure the vessels of masks: how long, how wide, how branched, how far from the tissue.
 
-MASK is a mask of any program, 0 and one other value, an image or a stack; or a folder of what "segment" wrote. Beside
-NAME_mask the image (NAME_fused or NAME), the probability and the disagreement are found by their names; with --images
-the grey values are looked for there. Widths come from the grey values where there are any, else from the mask.
+MASK is a mask of any program, an image or a stack, 0 and one other value; of labels, such as those of ilastik (1 and
+2), --foreground says which is vessel. Or it is a folder of what "segment" wrote. Beside NAME_mask the image (NAME_fused
+or NAME), the probability and the disagreement are found by their names; with --images the grey values are looked for
+there. Widths come from the grey values where there are any, else from the mask.
 
 For each mask of NAME, OUT gets:
 
@@ -26,8 +27,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +36,23 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..home import VERSION
-from ..io import KINDS, OUTPUT_SUFFIXES, Image, as_source, expand, image_name, list_images, open_image, output_path
+from ..io import (
+    KINDS,
+    OUTPUT_SUFFIXES,
+    Image,
+    Provenance,
+    as_source,
+    check_writable,
+    expand,
+    image_name,
+    list_images,
+    open_image,
+    output_path,
+    reading_record,
+    record_path,
+    refuse_others,
+    write_record,
+)
 from ..io import Source as Input
 from ..measurements import (
     TABLES,
@@ -56,7 +70,9 @@ from ..measurements import (
 )
 from ..metrics import as_mask
 from ..transforms import empty_margin
-from .words import add_reading_arguments, reading_options
+from .words import add_foreground_argument, add_reading_arguments, reading_options
+
+_ALL = "every NAME_graph.json of this folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--roi", metavar="MASK", type=Path, help="measure inside this mask only; a folder: inside NAME in it, of each"
     )
     add_measuring_arguments(parser)
+    add_foreground_argument(parser)
     add_reading_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="measure again what is there")
 
@@ -115,6 +132,11 @@ class Source:
     raw: bool = False
     choices: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def named(self) -> Input:
+        """The mask under the image's NAME, which may hold a dot."""
+        return Input(self.mask, self.name)
+
     def reading(self, kind: str, arguments: argparse.Namespace) -> dict:
         """How the mask or the image is read: where there is a raw image, channels are its and not the mask's."""
         options = {**reading_options(arguments), **self.choices}
@@ -134,20 +156,25 @@ def measure_all(sources: Sequence[Source], failed: int, arguments: argparse.Name
     Returns:
         0 if every mask was measured or kept, 1 otherwise.
     """
+    check_writable(arguments.output)
+    tables = dict.fromkeys(_table_paths(arguments.output), Provenance("measure", (), {"of": _ALL}))
+    refuse_others(tables, arguments.overwrite)
     measured = kept = 0
     try:
         for source in tqdm(sources, desc="measure", unit="mask", leave=False, disable=None):
             try:
-                if _is_kept(source, arguments):
+                record = _provenance(source, arguments)
+                if _is_kept(source, record, arguments):
                     kept += 1
                 else:
-                    _measure_one(source, arguments)
+                    _measure_one(source, record, arguments)
                     measured += 1
             except InputError as error:
                 failed += 1
                 tqdm.write(str(error), file=sys.stderr)
     finally:
         if measured or kept:
+            write_record(record_path(arguments.output), tables)
             _write_tables(arguments.output)
     print(f"{arguments.output}: {measured} measured, {kept} kept, {failed} failed")
     return 1 if failed else 0
@@ -201,7 +228,7 @@ def measure_segmented(
                 beside["image"] = given.path
             raw = beside.setdefault("image", given.path) == given.path
             sources.append(Source(given.name, mask, beside, raw, given.choices))
-    options = {"images": None, "roi": None, "min_length": 0.0, "prune": None, "swc": False}
+    options = {"images": None, "roi": None, "min_length": 0.0, "prune": None, "swc": False, "foreground": None}
     return measure_all(sources, 0, argparse.Namespace(**{**options, **vars(arguments)}))
 
 
@@ -242,65 +269,50 @@ def _named(name: str, given: Path, mask: Path, what: str) -> Path:
     return found[0]
 
 
-def _is_kept(source: Source, arguments: argparse.Namespace) -> bool:
-    """Whether the mask was measured before, in the same way; said if so."""
-    path = output_path(arguments.output, source.name, "graph")
-    if not path.exists() or arguments.overwrite:
+def _is_kept(source: Source, record: Provenance, arguments: argparse.Namespace) -> bool:
+    """Whether the mask was measured before, in the same way; said if so.
+
+    Raises:
+        InputError: something else lies where its outputs would.
+    """
+    outputs = _outputs(source, arguments)
+    refuse_others(dict.fromkeys(outputs, record), arguments.overwrite)
+    if arguments.overwrite or not all(path.exists() for path in outputs):
         return False
-    settings = _settings(source, arguments)
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))["measured"]["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        before = None
-    if before != settings:
-        raise InputError(
-            path, f"is of another mask than {source.mask}, or was measured otherwise", "--overwrite replaces it"
-        )
-    tqdm.write(f"{source.mask}: kept {path} (--overwrite measures it again)")
+    tqdm.write(f"{source.mask}: kept {outputs[0]} (--overwrite measures it again)")
     return True
 
 
-def _settings(source: Source, arguments: argparse.Namespace) -> dict:
-    """All that the numbers depend on."""
-    files = {"mask": source.mask, **source.beside}
+def _outputs(source: Source, arguments: argparse.Namespace) -> list[Path]:
+    """What is written of a mask; the graph as JSON first."""
+    graph = output_path(arguments.output, source.named, "graph")
+    forms = [".graphml", ".vtp", *[".swc"] * arguments.swc]
+    return [graph, *map(graph.with_suffix, forms), output_path(arguments.output, source.named, "diameters")]
+
+
+def _provenance(source: Source, arguments: argparse.Namespace) -> Provenance:
+    """What the numbers of a mask are made of."""
+    files = {"mask": source.mask, **{kind: source.beside[kind] for kind in sorted(source.beside)}}
     if arguments.roi is not None:
         files["region"] = _named(source.name, arguments.roi, source.mask, "region")
     options = {
-        **reading_options(arguments),
-        **source.choices,
+        **reading_record(reading_options(arguments), source.choices),
+        "read": list(files),
         "min_length": arguments.min_length,
         "prune": arguments.prune,
+        "foreground": arguments.foreground,
     }
-    return {
-        "version": VERSION,
-        "files": {kind: [path.name, _digest(path)] for kind, path in sorted(files.items())},
-        "options": {name: value for name, value in options.items() if value},
-    }
+    return Provenance.of("measure", files.values(), options)
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    try:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                digest.update(file.relative_to(path.parent).as_posix().encode())
-                with open(file, "rb") as stream:
-                    while block := stream.read(1 << 22):
-                        digest.update(block)
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror or error})", "check the name") from error
-    return digest.hexdigest()
-
-
-def _measure_one(source: Source, arguments: argparse.Namespace) -> None:
-    settings = _settings(source, arguments)
+def _measure_one(source: Source, record: Provenance, arguments: argparse.Namespace) -> None:
     opened = open_image(source.mask, **source.reading("mask", arguments))
     try:
-        mask = as_mask(opened.array())
+        mask = as_mask(opened.array(), arguments.foreground)
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(source.mask, str(error), "give masks of 0 and one other value") from error
+        raise InputError(source.mask, str(error), "give a mask of vessels") from error
     image, image_spacing = _grey(source, opened, mask, arguments)
     spacing = opened.spacing or image_spacing
     region = _region(source, mask, arguments)
@@ -318,8 +330,9 @@ def _measure_one(source: Source, arguments: argparse.Namespace) -> None:
     )
     for line in measurement.remarks:
         tqdm.write(f"{source.mask}: {line}", file=sys.stderr)
-    _write(source, arguments, measurement, mask if image is None else image, settings)
-    tqdm.write(f"{source.mask}: {_summary(measurement)}, {output_path(arguments.output, source.name, 'graph')}")
+    record.confirm()
+    _write(source, arguments, measurement, mask if image is None else image, record)
+    tqdm.write(f"{source.mask}: {_summary(measurement)}, {_outputs(source, arguments)[0]}")
 
 
 def _grey(
@@ -380,20 +393,26 @@ def _visible(image: np.ndarray | None) -> np.ndarray | None:
 
 
 def _write(
-    source: Source, arguments: argparse.Namespace, measurement: Measurement, ground: np.ndarray, settings: dict
+    source: Source, arguments: argparse.Namespace, measurement: Measurement, ground: np.ndarray, record: Provenance
 ) -> None:
     """Write what there is of an image; the graph as JSON last: where it stands everything stands."""
-    graph = output_path(arguments.output, source.name, "graph")
+    outputs = _outputs(source, arguments)
+    graph = outputs[0]
     graph.unlink(missing_ok=True)
+    write_record(record_path(arguments.output, source.named), dict.fromkeys(outputs, record))
     write_graphml(graph.with_suffix(".graphml"), measurement)
     write_vtp(graph.with_suffix(".vtp"), measurement)
     if arguments.swc:
         cut = write_swc(graph.with_suffix(".swc"), measurement)
         if cut:
             tqdm.write(f"{source.mask}: {cut} loops are cut in {graph.with_suffix('.swc')}, which holds trees")
-    write_overlay(output_path(arguments.output, source.name, "diameters"), measurement, ground)
+    write_overlay(outputs[-1], measurement, ground)
     rows = rows_of(source.name, measurement)
-    write_json(graph, measurement, {"settings": settings, "remarks": list(measurement.remarks), "rows": rows})
+    write_json(graph, measurement, {"record": record.record, "remarks": list(measurement.remarks), "rows": rows})
+
+
+def _table_paths(output: Path) -> list[Path]:
+    return [output / f"{name}.csv" for name in (*TABLES, "definitions")]
 
 
 def _write_tables(output: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..home import INFERENCE, PACKAGE, ROOT, WEIGHTS
+from ..io import check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         0.
     """
     output: Path = arguments.output
+    check_writable(output.parent)
     if output.is_dir():
         raise InputError(output, "is a folder", "name a file to write, such as vessels.zip")
     if output.exists() and not arguments.overwrite:

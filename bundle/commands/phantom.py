@@ -31,8 +31,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from .. import __version__
 from ..errors import InputError
-from ..io import atomic, image_name, write_ome_tiff
+from ..io import atomic, check_writable, image_name, write_ome_tiff
 from ..phantoms import FAMILIES, LENGTH_DENSITIES, SPACING, STAININGS, Phantom, make_phantom
 
 OUTPUTS = {
@@ -102,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         "staining": arguments.staining,
         "bits": arguments.bits,
     }
+    check_writable(output)
     _claim(output, settings, arguments.overwrite)
     wanted = [i for i in range(arguments.count) if arguments.overwrite or not _complete(output, i)]
     failed = 0
@@ -122,13 +124,28 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _claim(output: Path, settings: dict, overwrite: bool) -> None:
-    """Keep the phantoms of a folder alike: one that holds others is refused."""
+    """Keep the phantoms of a folder alike: one that holds others is refused, and so is one that holds something else.
+
+    What made the phantoms is told in settings.json alone: they are inputs, which outputs of a run are not.
+    """
     path = output / "settings.json"
-    text = json.dumps(settings, indent=1) + "\n"
-    if path.exists() and not overwrite and path.read_text(encoding="utf-8") != text:
-        raise InputError(output, "holds phantoms of other settings", "choose another folder, or say --overwrite")
+    text = json.dumps({**settings, "version": __version__}, indent=1) + "\n"
+    if not overwrite and _text(path) != text:
+        if path.exists():
+            problem = "holds phantoms of other settings, or of another version"
+            raise InputError(output, problem, "choose another folder, or say --overwrite")
+        own = next((file for file in (*_paths(output, 0).values(), output / "split.csv") if file.exists()), None)
+        if own is not None:
+            raise InputError(own, "is there, and nothing tells what made it", "choose another folder")
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
 
 
 def _paths(output: Path, index: int) -> dict[str, Path]:

@@ -41,7 +41,18 @@ from ..comparison import csv_text, place, quantities_of, read_groups, read_table
 from ..errors import InputError
 from ..graphs import VascularGraph
 from ..home import VERSION
-from ..io import OUTPUT_SUFFIXES, Source, atomic, open_image, output_path
+from ..io import (
+    OUTPUT_SUFFIXES,
+    Provenance,
+    Source,
+    atomic,
+    check_writable,
+    open_image,
+    output_path,
+    record_path,
+    refuse_others,
+    write_record,
+)
 from ..reporting import (
     Grouping,
     ImageEntry,
@@ -62,6 +73,7 @@ if TYPE_CHECKING:
 
 SEGMENTED, MEASURED, COMPARED, DATA = "segmented", "measured", "compared", "data"
 PAGE, SETTINGS, DEFINITIONS = "report.html", "settings.json", "definitions.csv"
+_MADE = Provenance("report", (), {"of": "the images and settings that it shows"})
 _NOT_SETTINGS = ("command", "run", "inputs", "output", "overwrite")
 _HASH = "SHA-256 of the weights"
 # what may change between two runs into one folder: the comparison and the page are made anew each time
@@ -122,6 +134,8 @@ def make(
     problems = [] if problems is None else problems
     if arguments.groups is not None:  # what is wrong with it is better known before than after an hour
         place([{"image": source.name} for source in sources], read_groups(arguments.groups), arguments.groups)
+    check_writable(arguments.output)
+    refuse_others({arguments.output / PAGE: _MADE}, arguments.overwrite)
     parser = segment.configured(_with(arguments, output=arguments.output / SEGMENTED), sources)
     settings = _settings(parser, arguments)
     _same_settings(settings, arguments)
@@ -337,9 +351,11 @@ def _said(value: object) -> str:
 
 
 def _write(output: Path, content: dict) -> None:
-    for name, text in content["files"].items():
-        if name.endswith("_diameters.csv"):
-            with atomic(output / DATA / name) as partial:
-                partial.write_text(text, encoding="utf-8", newline="")
+    data = {output / DATA / name: text for name, text in content["files"].items() if name.endswith("_diameters.csv")}
+    write_record(record_path(output), {output / PAGE: _MADE, output / SETTINGS: _MADE})
+    write_record(record_path(output / DATA), dict.fromkeys(data, _MADE))
+    for path, text in data.items():
+        with atomic(path) as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
     with atomic(output / PAGE) as partial:
         partial.write_text(render_page(content), encoding="utf-8")

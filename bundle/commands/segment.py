@@ -45,7 +45,7 @@ from tqdm import tqdm
 
 from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, shipped_weights
-from ..io import OUTPUT_SUFFIXES, format_library
+from ..io import OUTPUT_SUFFIXES, check_writable, format_library
 from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
 
 if TYPE_CHECKING:
@@ -170,6 +170,7 @@ def configured(arguments: argparse.Namespace, sources: list[Source]) -> ConfigPa
         raise InputError(None, "--surface needs --mode both", "say --mode both, or leave --surface out")
     if arguments.contrast and arguments.mode not in ("stack", "both"):
         raise InputError(None, "--contrast is for slices, but stacks are fused here", "say --mode stack or both")
+    check_writable(arguments.output)
     if arguments.format == "ome-zarr":
         format_library("zarr", arguments.output, "OME-Zarr")
     # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from ..errors import InputError
-from ..io import Source, is_possible_size, raw_images, sources
+from ..io import ANY, Source, is_foreground, is_possible_size, raw_images, sources
 
 READING = ("channel", "time", "scene", "position", "axes", "spacing")
 
@@ -23,6 +23,23 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[Z] Y X",
         help="micrometres per voxel, instead of the file's: three numbers for a stack, two are enough for an image",
     )
+
+
+def add_foreground_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare which label of a mask is vessel."""
+    parser.add_argument(
+        "--foreground",
+        metavar="LABEL",
+        type=_label,
+        help="of masks that are labels (ilastik's 1 and 2, classes, objects), that of vessels, or any for all but 0",
+    )
+
+
+def _label(text: str) -> float | str:
+    value = text if text == ANY else int(text) if text.lstrip("-").isdecimal() else math.nan
+    if not is_foreground(value):
+        raise argparse.ArgumentTypeError(f"{text} is neither a whole number nor any")
+    return value
 
 
 def add_choice_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,14 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from .atomic import atomic, atomic_folder, remove
+from .atomic import atomic, atomic_folder, check_writable, remove
 from .extras import format_library
 from .formats import SUFFIXES, is_folder_format, is_readable, open_image, open_recordings
 from .image import Image, Recording, choose, relabel
 from .inputs import as_source, expand, image_name, list_images
-from .kinds import KINDS, output_path, record_path
+from .kinds import FORMS, KINDS, output_path, record_path
 from .lock import alone
-from .masks import why_no_mask
+from .masks import ANY, Foreground, is_foreground, vessels_of, why_no_mask
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from .writer import OMETiffWriter
 
 __all__ = [
+    "ANY",
     "DTYPES",
+    "FORMS",
     "KINDS",
     "OUTPUT_SUFFIXES",
     "SUFFIXES",
+    "Foreground",
     "Image",
     "Layout",
     "MicroscopyReader",
@@ -40,11 +43,13 @@ __all__ = [
     "as_source",
     "atomic",
     "atomic_folder",
+    "check_writable",
     "choose",
     "expand",
     "format_library",
     "image_name",
     "is_folder_format",
+    "is_foreground",
     "is_output",
     "is_possible_size",
     "is_readable",
@@ -66,6 +71,7 @@ __all__ = [
     "write_image",
     "write_image_planes",
     "write_ome_tiff",
+    "vessels_of",
     "why_no_mask",
     "write_ome_tiff_planes",
     "write_record",

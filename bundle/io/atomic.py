@@ -26,6 +26,9 @@ _CLOSED = ("cannot write there", "choose an output folder that exists or can be 
 for _number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT):
     _PLAIN[_number] = _CLOSED
 
+# what NumPy and Pillow say of a write that ended early, without its cause
+_SHORT = re.compile(r"requested and \d+ written|encoder error -2")
+
 # machine, process, chance: a name of _hidden
 _LEFT = re.compile(r"\.([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}-")
 
@@ -89,6 +92,30 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 old.replace(path)
             for left in (partial, old):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make sure, before any work, that files can be written to a folder, which need not be there yet.
+
+    Where it is not, the folder that it would be made in is tried. Nothing stays of the trial.
+
+    Args:
+        folder: to write to.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    folder = Path(folder)
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    trial = _hidden(there / "trial")
+    with plainly(folder, trial):
+        with suppress(FileNotFoundError):
+            folder.stat()  # a name may be too long
+        try:
+            trial.touch()
+        finally:
+            with suppress(OSError):
+                trial.unlink()
 
 
 def _hidden(path: Path) -> Path:
@@ -155,8 +182,10 @@ def plainly(path: Path, partial: Path) -> Iterator[None]:
 
 def _plain(path: Path, error: OSError) -> InputError:
     number = error.errno
-    if number is None and path.parent.is_dir() and shutil.disk_usage(path.parent).free < 1 << 20:
-        number = errno.ENOSPC  # NumPy reports a short write without its cause
+    if number is None and (
+        _SHORT.search(str(error)) or (path.parent.is_dir() and shutil.disk_usage(path.parent).free < 1 << 20)
+    ):
+        number = errno.ENOSPC
     unknown = f"cannot be written ({error.strerror or error})"
     return InputError(path, *(_PLAIN.get(number or 0) or (unknown,)))
 

@@ -23,6 +23,8 @@ KINDS: dict[str, str | None] = {
     "graph": ".json",
     "diameters": ".png",
 }
+# other forms of the same, under the same name
+FORMS = {"surface": (".ply",), "graph": (".graphml", ".vtp", ".swc")}
 
 
 def output_path(output_dir: str | Path, source: str | os.PathLike, kind: str, suffix: str = ".tif") -> Path:
@@ -37,6 +39,11 @@ def output_path(output_dir: str | Path, source: str | os.PathLike, kind: str, su
     return Path(output_dir) / f"{image_name(source)}_{kind}{KINDS[kind] or suffix}"
 
 
-def record_path(output_dir: str | Path, source: str | os.PathLike) -> Path:
-    """Where it is told what made the outputs of an input: ``OUT/NAME_provenance.json``."""
-    return Path(output_dir) / f"{image_name(source)}_provenance.json"
+def record_path(output_dir: str | Path, source: str | os.PathLike | None = None) -> Path:
+    """Where it is told what made the outputs of an input, or of a command that writes one of each.
+
+    Args:
+        output_dir: OUT.
+        source: the input, for ``OUT/NAME_provenance.json``; ``OUT/provenance.json`` without one.
+    """
+    return Path(output_dir) / ("provenance.json" if source is None else f"{image_name(source)}_provenance.json")

@@ -232,11 +232,16 @@ def _sidecars(output: Path) -> list[Path]:
 
 
 def _records(sidecar: Path) -> list[dict[str, Any]]:
+    return _written(sidecar) or []
+
+
+def _written(sidecar: Path) -> list[dict[str, Any]] | None:
+    """The records of a file; None if it is none of this program's."""
     try:
         records = json.loads(sidecar.read_text(encoding="utf-8"))["records"]
         return [record for record in records if isinstance(record, dict)]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def write_record(sidecar: str | os.PathLike, outputs: Mapping[Path, Provenance]) -> None:
@@ -248,9 +253,11 @@ def write_record(sidecar: str | os.PathLike, outputs: Mapping[Path, Provenance])
         outputs: each output, and what makes it.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or a file of this name is no such record.
     """
     sidecar = Path(sidecar)
+    if sidecar.exists() and _written(sidecar) is None:
+        raise InputError(sidecar, "is no record of this program", "move it elsewhere, or choose another --output")
     names = {path.name for path in outputs}
     kept = []
     for record in _records(sidecar):

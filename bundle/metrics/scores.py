@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..io import why_no_mask
+from ..io import Foreground, vessels_of, why_no_mask
 from .confusion import Confusion
 from .surface import hausdorff_distance_95
 from .topology import betti_numbers, centerline_dice
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from monai.config import NdarrayOrTensor
 
 
-def as_mask(array: NdarrayOrTensor) -> np.ndarray:
+def as_mask(array: NdarrayOrTensor, foreground: Foreground = None) -> np.ndarray:
     """Tell vessel from background.
 
     Args:
         array: any shape; 0 is background, one other value (1, 254 or 255, say) is vessel.
+        foreground: of labels, the one that is vessel, or ``any`` for all but 0; see :func:`bundle.io.vessels_of`.
 
     Returns:
         bool, the same shape.
@@ -30,10 +31,10 @@ def as_mask(array: NdarrayOrTensor) -> np.ndarray:
             the vessel's, as with labels 1 and 2.
     """
     array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
-    wrong = why_no_mask(array)
+    wrong = why_no_mask(array, foreground)
     if wrong is not None:
         raise ValueError("; ".join(wrong).removeprefix("is "))
-    return array != 0
+    return vessels_of(array, foreground)
 
 
 def score(

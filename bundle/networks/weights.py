@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..errors import InputError
+from ..errors import InputError, is_out_of_memory
 from .cascades import DBAC, DDMAC
 
 __all__ = ["fit_weights", "load_weights", "read_weights", "scales_of"]
@@ -87,6 +87,8 @@ def read_weights(path: str | Path) -> dict:
     except PermissionError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check that you may read it") from error
     except Exception as error:  # bytes that are no pickle may read as any command and fail in any way
+        if is_out_of_memory(error):
+            raise InputError(path, "does not fit into memory", "close other programs") from error
         raise InputError(path, "is not a file of weights, or is damaged", _ANOTHER) from error
     if not isinstance(checkpoint, dict):
         raise InputError(path, "holds no dictionary of weights", "save the network's state_dict")

@@ -20,6 +20,7 @@ _PERCENTILES = (1, 99)
 # from yellow through green and blue to violet, darker all the way, so that order shows in grey too
 _LIGHTNESS, _ANGLES, _CHROMA = (90, 52), (85, 318), 62
 _FAINTEST = 0.6
+_LEAST = 1e-3  # weight of a voxel without light
 _SIDE = (900, 2000)  # pixels between which a picture's longer side is brought
 _PAPER, _INK = "black", "white"
 
@@ -59,24 +60,45 @@ def _table() -> np.ndarray:
 
 
 def brightest_vessel(slices: Iterable[np.ndarray], masks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Find the brightest vessel voxel under each pixel, a slice at a time.
+    """Find the brightest vessel under each pixel and how deep it lies, a slice at a time.
+
+    A vessel is a run of voxels of the mask, one below the other. It lies at their mean slice, weighted by their grey
+    values: the brightest voxel itself jumps within a vessel, as noise has it.
 
     Args:
         slices: the stack's slices ``[Y, X]``, in order.
         masks: the same slices of its mask, nonzero is vessel.
 
     Returns:
-        The grey value there, the slices' type, 0 where no vessel is; and its slice, float32, NaN where none is. Of
-        equals it is the first.
+        The brightest grey value of that vessel, the slices' type, 0 where no vessel is; and its slice with fractions,
+        float32, NaN where none is. Of equals it is the first.
     """
-    grey = depth = np.zeros(0)
+    found = run = None
     for z, (plane, mask) in enumerate(zip(slices, masks, strict=True)):
-        if not z:
-            grey, depth = np.zeros_like(plane), np.full(plane.shape, np.nan, np.float32)
-        better = (mask != 0) & (np.isnan(depth) | (plane > grey))
-        grey[better] = plane[better]
-        depth[better] = z
-    return grey, depth
+        inside = np.asarray(mask) != 0
+        if found is None or run is None:
+            found = np.zeros_like(plane), np.full(plane.shape, np.nan, np.float32)
+            run = np.zeros_like(plane), *(np.zeros(plane.shape, np.float32) for _ in range(2))
+        _settle(found, run, ~inside)
+        brightest, weight, moment = run
+        np.copyto(brightest, plane, where=inside & ((weight == 0) | (plane > brightest)))
+        light = np.where(inside, np.maximum(plane, 0) + np.float32(_LEAST), 0).astype(np.float32)
+        weight += light
+        moment += light * z
+    if found is None or run is None:
+        raise ValueError("no slices")
+    _settle(found, run, np.ones(found[0].shape, bool))
+    return found
+
+
+def _settle(found: tuple[np.ndarray, np.ndarray], run: tuple[np.ndarray, ...], where: np.ndarray) -> None:
+    """Let the runs that have ended be what is found, where they are brighter, and begin anew."""
+    (grey, depth), (brightest, weight, moment) = found, run
+    ended = where & (weight > 0)
+    better = ended & (np.isnan(depth) | (brightest > grey))
+    grey[better] = brightest[better]
+    depth[better] = moment[better] / weight[better]
+    weight[ended] = moment[ended] = 0
 
 
 def depth_colours(grey: np.ndarray, depth: np.ndarray, count: int) -> np.ndarray:
@@ -84,7 +106,7 @@ def depth_colours(grey: np.ndarray, depth: np.ndarray, count: int) -> np.ndarray
 
     Args:
         grey: ``[Y, X]``, as of :func:`brightest_vessel`.
-        depth: index of the slice, NaN where no vessel is.
+        depth: the slice, with fractions, NaN where no vessel is.
         count: number of slices.
 
     Returns:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..io import is_possible_size
+from ..io import is_foreground, is_possible_size
 
 __all__ = ["check_settings", "usable_device"]
 
@@ -97,6 +97,10 @@ SETTINGS: dict[str, tuple[Judge, str]] = {
     "averaging": (lambda value: _real(value) and 0 <= value < 1, "a number from 0, for none, to below 1"),
     "blur": SHARE,
     "margins": SHARE,
+    "foreground": (
+        is_foreground,
+        "the label of vessels, any for all but 0, or None for masks of 0 and one other",
+    ),
     "low": SHARE,
     "high": SHARE,
     "close_gaps": SIZE,

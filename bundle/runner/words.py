@@ -66,8 +66,11 @@ def check_words(words: Sequence[str] | None = None) -> None:
         if name not in known and not (name.startswith("no") and name[2:] in known):
             raise InputError(None, f"--{word} is no setting of {' and '.join(files)}", _meant(name, known))
         if inner and not _fits(config.get(name), inner):
+            likely = _likely(config.get(name), inner)
             raise InputError(
-                None, f"--{word} is no setting of {' and '.join(files)}", f"look at what {name} holds in the config"
+                None,
+                f"--{word} is no setting of {' and '.join(files)}",
+                f"did you mean {'#'.join([name, *likely])}?" if likely else f"look at what {name} holds in the config",
             )
     ours = set().union(
         *(ConfigParser.load_config_file(str(file)) for file in (ROOT / "configs").glob("*.*") if _is_config(file))
@@ -125,22 +128,51 @@ def _fits(part: object, inner: Sequence[str]) -> bool:
     return True
 
 
+def _likely(part: object, inner: Sequence[str]) -> list[str]:
+    """The names inside of a part of the config that were meant; none where nothing is like one of them."""
+    found: list[str] = []
+    for name in inner:
+        if not isinstance(part, Mapping):
+            return [*found, *inner[len(found) :]] if isinstance(part, str) else []
+        names = [str(one) for one in part if not str(one).startswith("_")] + _arguments(part)
+        near = [name] if name in names else get_close_matches(name, names, 1, 0.7)
+        if not near:
+            return []
+        found += near
+        part = part.get(near[0], "")
+    return found
+
+
 def _takes(part: Mapping, name: str) -> bool:
     """Whether the component that a part of the config makes has an argument of this name."""
-    target = part.get("_target_")
-    if target is None:
+    if part.get("_target_") is None:
         return False
     if name.startswith("_") and name.endswith("_"):
         return True  # of MONAI's own: _disabled_, _requires_, _desc_, _mode_
-    if "." not in str(target):
-        module = ComponentLocator().get_component_module_name(target)
-        target = f"{module[0] if isinstance(module, list) else module}.{target}"
     try:
-        found: Any = locate(target)
-        parameters = inspect.signature(found).parameters.values()
+        parameters = _parameters(part)
     except (ErrorDuringImport, TypeError, ValueError):
         return True  # what it takes cannot be told
     return any(one.name == name or one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+
+
+def _arguments(part: Mapping) -> list[str]:
+    """Names of the arguments of the component that a part of the config makes, as far as they can be told."""
+    if part.get("_target_") is None:
+        return []
+    try:
+        return [one.name for one in _parameters(part)]
+    except (ErrorDuringImport, TypeError, ValueError):
+        return []
+
+
+def _parameters(part: Mapping) -> list[inspect.Parameter]:
+    target = part["_target_"]
+    if "." not in str(target):
+        module = ComponentLocator().get_component_module_name(target)
+        target = f"{module[0] if isinstance(module, list) else module}.{target}"
+    found: Any = locate(target)
+    return list(inspect.signature(found).parameters.values())
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

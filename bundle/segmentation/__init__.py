@@ -1,6 +1,7 @@
 """From image to mask: images one after the other, stacks slice by slice, and both reconciled."""
 
 from .disagreement import WithDisagreement, disagreement_on_mask, least_agreed
+from .fingerprints import fingerprint_of_network
 from .inference import SegmentationEvaluator, SegmentationWriter
 from .inferers import WholeOrWindowsInferer
 from .likelihood import SliceLikelihood
@@ -23,6 +24,7 @@ __all__ = [
     "WholeOrWindowsInferer",
     "WithDisagreement",
     "disagreement_on_mask",
+    "fingerprint_of_network",
     "fitting_scale",
     "least_agreed",
     "unfinished",

@@ -105,6 +105,7 @@ class SegmentationWriter:
         engine.add_event_handler(Events.STARTED, lambda: self.disagreements.clear())
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self.write)
         engine.add_event_handler(Events.COMPLETED, self.say_where_to_look)
+        engine.add_event_handler(Events.COMPLETED, self.outputs.check_there)
 
     def write(self, engine: Engine) -> None:
         """Write the outputs of each image of the batch.
@@ -112,6 +113,15 @@ class SegmentationWriter:
         Raises:
             InputError: a file cannot be written, or the input has changed since it was read.
         """
+        try:
+            self._write(engine)
+        except OSError as error:
+            lost = self.outputs.lost(error)
+            if lost is None:
+                raise
+            raise lost from error
+
+    def _write(self, engine: Engine) -> None:
         for inputs, outputs in zip(engine.state.batch, engine.state.output, strict=True):
             meta = inputs["image"].meta
             source = self.outputs.source(meta["filename_or_obj"], meta.get("output_name"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -14,6 +15,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..io import (
+    FORMS,
     KINDS,
     OUTPUT_SUFFIXES,
     MicroscopyReader,
@@ -36,6 +38,7 @@ __all__ = ["Outputs", "unfinished"]
 
 logger = logging.getLogger(__name__)
 
+GIVE_AGAIN = "leave it alone while a run lasts, and give the same command again"
 FUSION = ("fused", "depth")
 # what each way of segmenting writes of every input, beside the fusion of a stack
 ALWAYS = ("mask", "probability", "disagreement", "overlay")
@@ -73,6 +76,7 @@ class Outputs:
         self._network = network
         steps = [getattr(step, "transform", step) for step in fusion]
         self._method = next((step.method for step in steps if isinstance(step, FuseFocus)), None)
+        self._masks: list[Path] = []
         self._made: dict[str, dict[str, Provenance]] = {}
         self._sources: dict[str, Source] = {}
 
@@ -174,7 +178,7 @@ class Outputs:
         refuse_others(made, self.overwrite)
         for kind in KINDS.keys() - set(FUSION):
             path = output_path(self.folder, source, kind, self.suffix)
-            for file in (path, path.with_suffix(".ply")) if kind == "surface" else (path,):
+            for file in (path, *map(path.with_suffix, FORMS.get(kind, ()))):
                 if file in made or read_record(file) is not None:
                     with suppress(OSError):  # what forbids it forbids writing too, which says so
                         remove(file)
@@ -187,6 +191,28 @@ class Outputs:
             InputError: it has changed.
         """
         self.provenance(source).confirm()
+        self._masks.append(self.path(source, "mask"))
+
+    def check_there(self) -> None:
+        """Make sure at the end of a run that nobody has taken its masks away.
+
+        Raises:
+            InputError: somebody has.
+        """
+        gone = [mask.name for mask in self._masks if not mask.exists()]
+        self._masks.clear()
+        if gone:
+            named = ", ".join(gone[:3]) + ", …" * (len(gone) > 3)
+            raise InputError(self.folder, f"has lost {named} since they were written", GIVE_AGAIN)
+
+    def lost(self, exception: BaseException | None) -> InputError | None:
+        """What is said where an exception comes of the output folder having been removed, or its disk; else None."""
+        while exception is not None:
+            if isinstance(exception, OSError) and isinstance(exception.filename, str | bytes):
+                if self.folder.absolute() in Path(os.fsdecode(exception.filename)).absolute().parents:
+                    return InputError(self.folder, f"cannot be used any more ({exception.strerror})", GIVE_AGAIN)
+            exception = exception.__cause__ or exception.__context__
+        return None
 
 
 def unfinished(

@@ -10,15 +10,22 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
 from ..errors import InputError
-from ..io import remark, why_no_mask
+from ..io import Foreground, remark, vessels_of, why_no_mask
 from .arrays import channels_first, source
 from .focus import FuseFocus
 
 
 class BinaryLabel(Transform):
-    """Turn a mask of 0 and one other value into 0 and 1."""
+    """Turn a mask of 0 and one other value, or labels of which one is vessel, into 0 and 1.
+
+    Args:
+        foreground: of labels, the one that is vessel, or ``any`` for all but 0; see :func:`bundle.io.vessels_of`.
+    """
 
     backend = [TransformBackends.NUMPY]
+
+    def __init__(self, foreground: Foreground = None) -> None:
+        self.foreground = foreground
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Binarise.
@@ -33,10 +40,10 @@ class BinaryLabel(Transform):
             InputError: if there are other values, as in an image taken for a mask.
         """
         mask = channels_first(img)
-        wrong = why_no_mask(mask)
+        wrong = why_no_mask(mask, self.foreground)
         if wrong is not None:
             raise InputError(source(img), *wrong)
-        return convert_to_dst_type(mask != 0, img, dtype=np.float32)[0]
+        return convert_to_dst_type(vessels_of(mask, self.foreground), img, dtype=np.float32)[0]
 
 
 class BinaryLabeld(MapTransform):
@@ -49,6 +56,7 @@ class BinaryLabeld(MapTransform):
         keys: the masks.
         image_key: the image of the same item, already fused if it was a stack.
         allow_missing_keys: whether a key may be absent.
+        foreground: of :class:`BinaryLabel`.
 
     Raises:
         InputError: if image and mask differ in size.
@@ -56,10 +64,16 @@ class BinaryLabeld(MapTransform):
 
     backend = BinaryLabel.backend
 
-    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_key: str = "image",
+        allow_missing_keys: bool = False,
+        foreground: Foreground = None,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
-        self.transform = BinaryLabel()
+        self.transform = BinaryLabel(foreground)
         self.projection = FuseFocus("maximum")
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..errors import InputError
 from ..io import atomic
 
 # pixels of a block: a slice of up to 2,896 × 2,896 is one block, and few of them at a time are in memory
@@ -74,15 +75,18 @@ class StoredVolume:
             np.lib.format.write_array(stream, stored, (1, 0), allow_pickle=False)
 
     def rows(self, z: int, start: int, stop: int) -> np.ndarray:
-        """Rows of a slice, ``[stop - start, X]``; only these are read."""
+        """Rows of a slice, ``[stop - start, X]``; only these are read.
+
+        Raises:
+            InputError: a block is gone, or was cut off, since it was written.
+        """
         parts = []
         for first, last in self.bands:
             top, bottom = max(first, start), min(last, stop)
             if top < bottom:
                 offset = self._offset(first) + (top - first) * self._stride * self._stored.itemsize
                 count = (bottom - top) * self._stride
-                values = np.fromfile(self._path(z, first), self._stored, count, offset=offset)
-                parts.append(values.reshape(bottom - top, self._stride))
+                parts.append(self._read(self._path(z, first), count, offset).reshape(bottom - top, self._stride))
         array = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self._bits:
             return np.unpackbits(array, axis=-1, count=self.shape[2]).view(bool)
@@ -95,6 +99,15 @@ class StoredVolume:
     def planes(self) -> Iterator[np.ndarray]:
         """All slices, in order."""
         return (self.plane(z) for z in range(self.shape[0]))
+
+    def _read(self, path: Path, count: int, offset: int) -> np.ndarray:
+        try:
+            values = np.fromfile(path, self._stored, count, offset=offset)
+        except OSError:
+            values = np.empty(0, self._stored)
+        if values.size != count:
+            raise InputError(path, "was taken away while it was needed", "leave the folder alone, and run again")
+        return values
 
     def _path(self, z: int, start: int) -> Path:
         return self.folder / f"{z:06d}-{start:06d}.npy"

@@ -83,6 +83,29 @@ def _ndtiff(path: Path) -> None:
     path.with_name("NDTiff.index").write_bytes(index)
 
 
+def _lsm(path: Path) -> None:
+    """As ZEN's predecessors wrote it: a page of two channels and one of their thumbnail for each slice."""
+    sizes = (10, 12, 3, 2, 1, 2, 5, 6)  # X, Y, Z, channels, times; 12 bits; the thumbnail's
+    metres, begin = (0.5e-6, 0.5e-6, 2e-6), (0.0, 0.0, 0.0)
+    about = struct.pack("<Ii8i6d2H5Id8I", 67127628, 152, *sizes, *metres, *begin, 0, 0, 0, *[0] * 4, 0.0, *[0] * 8)
+    with tifffile.TiffWriter(path, byteorder="<") as tiff:
+        for z, plane in enumerate(STACK):
+            tags = [] if z else [(34412, 1, len(about), about, True)]
+            channels = {"planarconfig": "separate", "photometric": "minisblack", "extratags": tags}
+            tiff.write(np.stack([plane, plane[::-1]]), metadata=None, contiguous=False, **channels)
+            thumbnail = np.zeros((3, 6, 5), np.uint8)
+            tiff.write(thumbnail, photometric="rgb", planarconfig="separate", subfiletype=1, metadata=None)
+    content = bytearray(path.read_bytes())
+    names = b"".join(struct.pack("<I", len(name)) + name for name in (b"CD31\0", b"DAPI\0"))
+    colours = struct.pack("<6I8B", 32 + len(names), 2, 2, 24, 32, 0, *[255] * 8)
+    place = content.index(about) + 108  # of the offset of the channels' colours and names
+    content[place : place + 4] = struct.pack("<I", len(content))
+    content += colours + names
+    bits = struct.pack("<HHI", 258, 3, 2)  # of two channels, which LSM keeps elsewhere though they fit here
+    content = content.replace(bits + struct.pack("<HH", 16, 16), bits + struct.pack("<I", len(content)))
+    path.write_bytes(content + struct.pack("<HH", 16, 16))
+
+
 def _oif(path: Path) -> None:
     axes = [("X", 10, 0, 5000, "nm"), ("Y", 12, 0, 6000, "nm"), ("C", 1, 1, 1, "Ch"), ("Z", 3, 0, 4000, "nm")]
     lines = ["[Axis Parameter Common]", "AxisCount=4", 'AxisOrder="XYCZ"']
@@ -160,6 +183,7 @@ MAKERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "ome-tiff master": ("z0.ome.tif", lambda path: _ome_set(path, master=True)),
     "ome-tiff companion": ("a.companion.ome", _companion),
     "ndtiff": ("a_NDTiffStack.tif", _ndtiff),
+    "lsm": ("a.lsm", _lsm),
     "oif": ("a.oif", _oif),
     "nifti": ("a.nii", _gz),
     "nifti gz": ("a.nii.gz", _gz),

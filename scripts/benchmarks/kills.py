@@ -1,9 +1,10 @@
 """Kill programs at random moments, start-up included: the same command given again must end as an unbroken run.
 
   python -m scripts.benchmarks.kills --count 100 --seed 1        # for docs/reliability.md
-  python -m scripts.benchmarks.kills --count 3 --ways stack      # a short form
+  python -m scripts.benchmarks.kills --count 4 --ways stack measure      # the short form, in .ci/run
 
-A way is an image after image (images), a stack slice by slice (stack), or a training. After each kill no file may stand
+A way is an image after image (images), a stack slice by slice (stack), a training, the adapting of weights (adapt), or
+the measuring of masks (measure). After each kill no file may stand
 under its final name that an unbroken run does not have to the byte; the run that then comes to its end must leave the
 same files, and nothing hidden. Checkpoints are compared by what they hold.
 """
@@ -24,7 +25,7 @@ import torch
 
 from bundle.home import ROOT
 
-WAYS = ("images", "stack", "training")
+WAYS = ("images", "stack", "training", "adapt", "measure")
 SERIES = 5  # kills of one output folder before it may come to its end
 
 
@@ -70,6 +71,12 @@ def _command(way: str, made: Path, out: Path) -> list[str]:
         small = ["--max_epochs", "4", "--crops_per_image", "2", "--crop", "[32,32]", "--norm_crops", "4"]
         network = ["--network_def#channels", "[2,4]", "--device", "$torch.device('cpu')"]
         return ["-W", "ignore", "-m", "monai.bundle", "run", "training", *config, *small, *network]
+    if way == "measure":
+        return ["-m", "bundle", "measure", str(made / "masks"), "--output", str(out)]
+    if way == "adapt":
+        pair = [str(made / folder / "phantom-0000.ome.tif") for folder in ("images", "masks3d")]
+        few = ["--mode", "stack", "--steps", "2", "--device", "cpu"]
+        return ["-m", "bundle", "adapt", *pair, "--output", str(out), *few]
     mode = ["--mode", "stack"] if way == "stack" else []
     return ["-m", "bundle", "segment", str(made / "images"), "--output", str(out), "--device", "cpu", *mode]
 

@@ -481,6 +481,14 @@ def check_guide(claims: Claims, checkout: Path, inputs: dict[str, Path], expecte
                         waited(address, checkout / "train.log")
                         answers[called] = bash(line, checkout, SERVER=address)
                     check_answer(claims, called, line, answers[called], checkout, inputs, expected, shipped)
+        with claims.attempt("own app: an image that is not of the study"):
+            foreign = {"image": str(inputs["field1"]), "output": "asap"}
+            answer = http.post(f"{address}/infer/wsi_v2/vessels", params=foreign, files={"wsi": (None, "{}")})
+            claims.claim(
+                "own app: POST /infer/wsi_v2 with a path of the server",
+                not answer.ok and "no image" in answer.text,
+                f"{answer.status_code}, refused",
+            )
         with claims.attempt("guide: scoring in the background"):
             info = http.get(f"{address}/info/").json()
             claims.claim(

@@ -107,6 +107,7 @@ class StackSegmenter:
                     self.write(stack)
             except Exception as exception:
                 error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+                error = error or self.outputs.lost(exception)
                 if error is None:
                     raise
                 logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
@@ -114,6 +115,7 @@ class StackSegmenter:
         logger.info("%d segmented, %d failed", len(self.inputs) - failed, failed)
         if failed:
             raise InputError(None, f"{failed} of {len(self.inputs)} inputs failed", "see above")
+        self.outputs.check_there()
 
     @contextmanager
     def segmented(self, path: str | Path | Source) -> Iterator[SegmentedStack]:
