@@ -199,6 +199,7 @@ def test_swc_is_a_tree_of_all_samples_with_its_loops_cut(tmp_path):
     lines = (tmp_path / "a.swc").read_text(encoding="utf-8").splitlines()
     assert any("1 loops cut" in line for line in lines if line.startswith("#"))
     samples = np.array([[float(cell) for cell in line.split()] for line in lines if not line.startswith("#")])
+    assert samples.shape[1] == 7 and (samples[:, 1] == 0).all() and (samples[:, 5] > 0).all()
     assert (samples[:, 0] == np.arange(1, len(samples) + 1)).all()
     assert (samples[:, 6] < samples[:, 0]).all() and (samples[:, 6] == -1).sum() == found.image["pieces"]
     joined = samples[samples[:, 6] > 0]
