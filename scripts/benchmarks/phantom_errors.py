@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from bundle.home import WEIGHTS
 from bundle.io import atomic
 from bundle.measurements import COUNTS, clip_graph, measure, measure_graph
 from bundle.phantoms import FAMILIES, Phantom, make_phantom, tube_field
@@ -56,11 +58,12 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chain = Chain()
+    work = arguments.work / hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
     found: dict[str | None, list[dict]] = {family: [] for family in (None, *FAMILIES)}
     # a phantom of each family by turns, so that an interrupted run has something of all
     for index in tqdm(range(arguments.count), desc="phantoms", disable=None):
         for family, rows in found.items():
-            kept = arguments.work / f"{family or 'first'}_{arguments.side}_{index:04}.json"
+            kept = work / f"{family or 'first'}_{arguments.side}_{index:04}.json"
             if not kept.exists():
                 with atomic(kept) as partial:
                     partial.write_text(json.dumps(errors(family, index, arguments.side, chain)), encoding="utf-8")
