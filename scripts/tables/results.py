@@ -151,7 +151,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "right_answers": lambda: plain(read("measurements/right_answers.csv")),
     "coverage": coverage,
     "phantoms": lambda: plain([row for row in read("measurements/phantoms.csv") if row["family"] == "all"]),
-    "annotators": lambda: plain(
+    "two_people": lambda: plain(
         [{k: v for k, v in row.items() if "holds" not in k} for row in read("measurements/annotators.csv")]
     ),
     "stack_memory": lambda: plain(read("stack_memory.csv")),
