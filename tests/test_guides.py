@@ -115,6 +115,14 @@ def test_fiji_and_qupath_get_the_vessels_of_the_guides(copy):
     assert made >= {"image_fiji.tif", "image_rois.zip", "image_vessels.geojson"}
 
 
+def test_the_microscopist_s_three_lines_give_numbers_and_a_page(copy):
+    run_here("microscopist.md", copy)
+    for folder in ("vessels_found", "vessels_report/measured"):
+        (row,) = read_table(copy / folder / "images.csv")
+        assert row["unit"] == "micrometer" and float(row["length_density"]) > 0
+    assert (copy / "vessels_report" / "report.html").exists()
+
+
 def test_a_watched_folder_ends_in_a_page_of_all_its_stacks(copy):
     run_here("watch.md", copy)
     assert len(read_table(copy / "results" / "measured" / "images.csv")) == 4

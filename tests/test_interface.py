@@ -11,8 +11,9 @@ import torch
 import zarr
 
 import bundle
-from bundle import fuse, measure, read, segment
+from bundle import adapt, fuse, measure, read, segment
 from bundle.__main__ import main
+from bundle.adaptation import adapted_weights
 from bundle.errors import InputError
 from bundle.io import write_ome_tiff
 from bundle.phantoms import make_phantom
@@ -40,10 +41,46 @@ def test_masks_are_those_of_the_command_pixel_for_pixel(stack, mode, tmp_path):
 def test_arrays_of_other_libraries_are_taken_and_a_slice_is_an_image(stack):
     expected = segment(stack)
     chunked = zarr.array(stack, chunks=(2, 20, 30))
-    for same in (torch.from_numpy(stack), chunked, stack.tolist()):
+    dask = pytest.importorskip("dask.array")
+    for same in (torch.from_numpy(stack), chunked, dask.from_array(stack, chunks=(1, 30, 40)), stack.tolist()):
         assert np.array_equal(segment(same).mask, expected.mask)
     assert segment(stack[2]).mask.shape == stack.shape[1:] and segment(stack[2]).depth is None
     assert expected.depth.shape == stack.shape[1:] and 0 <= expected.depth.min() <= expected.depth.max() <= 3
+
+
+def test_arrays_of_xarray_are_taken(stack):
+    xarray = pytest.importorskip("xarray")
+    named = xarray.DataArray(stack[1], dims=("y", "x"))
+    assert np.array_equal(segment(named).mask, segment(stack[1]).mask)
+
+
+def test_a_segmentation_tells_its_slices_and_what_progress_raises_ends_it(stack):
+    told = []
+    segment(stack, mode="stack", progress=lambda done, of: told.append((done, of)))
+    assert told == [(done, len(stack)) for done in range(len(stack) + 1)]
+
+    def enough(done: int, of: int) -> None:
+        if done == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        segment(stack, mode="stack", progress=enough)
+
+
+def test_what_is_adapted_from_arrays_is_what_the_command_adapts_from_files(stack, tmp_path):
+    label = np.zeros(stack.shape[1:], np.uint8)
+    label[20:30] = 1
+    write_ome_tiff(tmp_path / "stack.tif", stack, "ZYX")
+    write_ome_tiff(tmp_path / "label.tif", label, "YX")
+    files = [str(tmp_path / "stack.tif"), str(tmp_path / "label.tif")]
+    assert main(["adapt", *files, "--slice", "1", "--steps", "0", "--output", str(tmp_path / "theirs")]) == 0
+    adapted = adapt(stack, label, tmp_path / "mine", slice=1, steps=0)
+    theirs, mine = (adapted_weights(tmp_path / name) for name in ("theirs", "mine"))
+    assert theirs.settings == mine.settings == adapted.settings and mine.mode == "stack"
+    with pytest.raises(InputError, match="of no slice"):
+        adapt(stack, label, tmp_path / "none", mode="stack")
+    with pytest.raises(InputError, match="differ in shape"):
+        adapt(stack, np.zeros((2, 5, 5)), tmp_path / "none")
 
 
 def test_threads_share_one_network(stack):
@@ -86,5 +123,5 @@ def test_what_cannot_be_used_is_refused_in_a_line(array, options, said):
 
 
 def test_the_package_names_what_it_offers():
-    assert {"segment", "measure", "fuse", "read"} <= set(bundle.__all__)
+    assert {"adapt", "segment", "measure", "fuse", "read"} <= set(bundle.__all__)
     assert all(getattr(bundle, name) is not None for name in bundle.__all__)
