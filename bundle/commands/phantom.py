@@ -31,8 +31,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .. import __version__
 from ..errors import InputError
+from ..home import VERSION
 from ..io import atomic, check_writable, image_name, write_ome_tiff
 from ..phantoms import FAMILIES, LENGTH_DENSITIES, SPACING, STAININGS, Phantom, make_phantom
 
@@ -129,7 +129,7 @@ def _claim(output: Path, settings: dict, overwrite: bool) -> None:
     What made the phantoms is told in settings.json alone: they are inputs, which outputs of a run are not.
     """
     path = output / "settings.json"
-    text = json.dumps({**settings, "version": __version__}, indent=1) + "\n"
+    text = json.dumps({**settings, "version": VERSION}, indent=1) + "\n"
     if not overwrite and _text(path) != text:
         if path.exists():
             problem = "holds phantoms of other settings, or of another version"
