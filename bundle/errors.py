@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import threading
 from unicodedata import category
+
+logger = logging.getLogger(__name__)
 
 
 def printable(text: str) -> str:
@@ -60,6 +63,15 @@ def input_error(exception: BaseException | None) -> InputError | None:
     while exception is not None and not isinstance(exception, InputError):
         exception = exception.__cause__ or exception.__context__
     return exception
+
+
+def unreadable(exception: BaseException) -> InputError:
+    """What is said of a file in which no reader foresaw what it met."""
+    while exception.__cause__ is not None:  # of MONAI's wrapping
+        exception = exception.__cause__
+    logger.debug("unexpected", exc_info=exception)
+    what = f"cannot be read ({type(exception).__name__}: {exception})"
+    return InputError(None, what, "it may be damaged; get another copy")
 
 
 class Terminated(KeyboardInterrupt):

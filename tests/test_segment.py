@@ -27,7 +27,7 @@ from bundle.data import InputDataset
 from bundle.io import open_image, write_ome_tiff
 from bundle.metrics import score
 from bundle.networks import CascadeEnsemble, load_weights
-from bundle.segmentation import SegmentationWriter, WholeOrWindowsInferer, disagreement_on_mask, least_agreed
+from bundle.segmentation import SegmentationWriter, WholeOrWindowsInferer, Windows, disagreement_on_mask, least_agreed
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -430,16 +430,16 @@ def test_outputs_of_an_earlier_run_in_a_folder_are_no_images_and_that_is_said(se
 def test_an_input_that_changes_while_it_is_read_gets_no_mask(segment, tmp_path, monkeypatch):
     for mode in ("fused", "stack"):
         path = image_file(tmp_path / f"{mode}.tif", noise((3, 40, 56)))
-        compute = WholeOrWindowsInferer.rows
+        compute = Windows.rows
 
         def meanwhile(self, *words, compute=compute, path=path):
             with path.open("ab") as file:
                 file.write(b"more")
             return compute(self, *words)
 
-        monkeypatch.setattr(WholeOrWindowsInferer, "rows", meanwhile)
+        monkeypatch.setattr(Windows, "rows", meanwhile)
         status, _, err = segment(path, "--mode", mode)
-        monkeypatch.setattr(WholeOrWindowsInferer, "rows", compute)
+        monkeypatch.setattr(Windows, "rows", compute)
         assert status == 1 and sum("changed while it was being read" in line for line in err) == 1
         assert not (tmp_path / "out" / f"{mode}_mask.tif").exists()
 
@@ -816,10 +816,10 @@ def test_what_an_earlier_run_of_the_same_segmenter_found_does_not_count(network,
     segmenter = config.get_parsed_content("segmenter")
     writer = next(each for each in config.get_parsed_content("handlers") if isinstance(each, SegmentationWriter))
     segmenter.run()
-    before = dict(writer.disagreements)
-    writer.disagreements["ghost"] = 1.0
+    before = dict(writer.found.disagreements)
+    writer.found.disagreements["ghost"] = 1.0
     segmenter.run()
-    assert writer.disagreements == before
+    assert writer.found.disagreements == before
 
 
 def test_images_without_vessels_and_networks_without_a_second_opinion_are_not_named():

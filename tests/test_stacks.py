@@ -84,7 +84,7 @@ def in_memory(tiny, weights, tmp_path):
         command.add_arguments(parser)
         options = ["--output", output, "--weights", weights, "--device", "cpu", "--low", "0.5", "--high", "0.6"]
         arguments = parser.parse_args([*map(str, [*words, *options, "--mode", "stack"])])
-        config = command.configured(arguments, [Path(path) for path in arguments.inputs])
+        config = command.configured(arguments, [Path(path) for path in arguments.inputs], plain=False)
         for name, value in dict(changes).items():
             config[name] = value
         config.get_parsed_content(run).run()

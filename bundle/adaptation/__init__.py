@@ -1,11 +1,18 @@
 """Weights and settings for one's own images, from one annotated slice or a few scribbles."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation, halves, scribbled
-from .choice import Adapted, adapt
-from .preparing import annotated_image, annotated_slices
 from .settings import FILE, Adaptation, Settings, adapted_weights, labelled_dice, mask_of, probability
-from .tuning import blended, tuned
-from .writing import write_adapted
+
+if TYPE_CHECKING:
+    from .choice import Adapted, adapt
+    from .preparing import annotated_image, annotated_slices
+    from .tuning import blended, tuned
+    from .writing import write_adapted
 
 __all__ = [
     "BACKGROUND",
@@ -29,3 +36,20 @@ __all__ = [
     "tuned",
     "write_adapted",
 ]
+
+_OF_MONAI = {
+    "Adapted": "choice",
+    "adapt": "choice",
+    "annotated_image": "preparing",
+    "annotated_slices": "preparing",
+    "blended": "tuning",
+    "tuned": "tuning",
+    "write_adapted": "writing",
+}
+
+
+def __getattr__(name: str) -> object:
+    # MONAI takes seconds to import, and who segments with adapted weights needs nothing of it
+    if name in _OF_MONAI:
+        return getattr(importlib.import_module(f".{_OF_MONAI[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.inferers import Inferer
 from torch import nn
 
 from ..errors import InputError
 from ..networks import read_weights
-from ..transforms import CloseGaps, HysteresisThreshold, RemoveFragments
+from ..segmentation import Windows
+from ..transforms import Closing, Hysteresis, Removal
 from .annotation import BACKGROUND, VESSEL, Annotation
 
 __all__ = ["Adaptation", "Settings", "adapted_weights", "labelled_dice", "mask_of", "probability"]
@@ -104,19 +104,18 @@ def adapted_weights(given: str | Path) -> Adaptation:
 
 
 @torch.inference_mode()
-def probability(image: np.ndarray, network: nn.Module, inferer: Inferer) -> np.ndarray:
+def probability(image: np.ndarray, network: nn.Module, inferer: Windows) -> np.ndarray:
     """S of an image ``[X, Y]``, in [0, 1], of the same shape."""
     device = next(network.parameters()).device
-    return inferer(torch.from_numpy(image)[None, None].to(device), network)[0, 0].float().cpu().numpy()
+    return inferer.whole(torch.from_numpy(image)[None, None].to(device), network)[0, 0].float().cpu().numpy()
 
 
 def mask_of(found: np.ndarray, low: float, high: float, close_gaps: float = 2, fragments: float = 30) -> np.ndarray:
     """The mask of S ``[X, Y]``, by the steps of configs/inference.json: bool, of the same shape."""
-    steps = (HysteresisThreshold(low, high), CloseGaps(close_gaps), RemoveFragments(fragments))
-    mask = found[None]
-    for step in steps:
-        mask = step(mask)
-    return np.asarray(mask)[0] > 0
+    mask = found
+    for step in (Hysteresis(low, high), Closing(close_gaps), Removal(fragments)):
+        mask = step.of(mask)
+    return mask
 
 
 def labelled_dice(mask: np.ndarray, annotation: Annotation) -> float:

@@ -45,13 +45,14 @@ from tqdm import tqdm
 
 from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, shipped_weights
-from ..io import OUTPUT_SUFFIXES, check_writable, format_library
+from ..io import OUTPUT_SUFFIXES, Reading, check_writable, format_library
 from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
     from ..io import Source
+    from ..runner import PlainConfig
 
 logger = logging.getLogger(__name__)
 
@@ -134,12 +135,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if measure_segmented(finished, arguments) or failed else 0
 
 
-def segment_files(parser: ConfigParser) -> None:
+def segment_files(parser: ConfigParser | PlainConfig) -> None:
     """Segment what a config of :func:`configured` names.
 
     Raises:
         InputError: an input failed; its own line has been logged.
     """
+    from ..networks import keep_memory
+
+    keep_memory()
     try:
         parser.get_parsed_content("segmenter").run()
     except Exception as exception:
@@ -149,15 +153,18 @@ def segment_files(parser: ConfigParser) -> None:
         raise error from None
 
 
-def configured(arguments: argparse.Namespace, sources: list[Source]) -> ConfigParser:
-    """configs/inference.json with the command's words in their places."""
-    from monai.bundle import ConfigParser  # takes seconds, in which a newcomer wants to see the help
+def configured(arguments: argparse.Namespace, sources: list[Source], plain: bool = True) -> ConfigParser | PlainConfig:
+    """configs/inference.json with the command's words in their places.
 
-    from ..io import MicroscopyReader
+    Args:
+        arguments: of :func:`add_segmenting_arguments`.
+        sources: the inputs.
+        plain: read it without MONAI, if it holds nothing that needs it.
+    """
     from ..runner import usable_device
 
-    parser = ConfigParser()
-    parser.read_config(INFERENCE)
+    mode = arguments.mode if arguments.mode in ("stack", "both") else "fused"
+    parser = _config(mode, plain)
     weights, adapted = _weights(arguments)
     defaults = {name: parser[name] for name in ("scale", "low", "high")} | adapted
     scale, low, high = (
@@ -176,10 +183,10 @@ def configured(arguments: argparse.Namespace, sources: list[Source]) -> ConfigPa
     # paths and names go in as objects, since a config gives `#`, `$` and `@` in texts a meaning of its own
     parser["inputs"] = sources
     parser["output_folder"] = arguments.output
-    parser["reading#0#reader"] = MicroscopyReader(**reading_options(arguments))
+    parser["reading#0#reader"] = _reader(parser)(**reading_options(arguments))
     parser["bundle_root"] = str(ROOT)
     parser["weights_file"] = weights
-    parser["mode"] = arguments.mode if arguments.mode in ("stack", "both") else "fused"
+    parser["mode"] = mode
     parser["surface"] = arguments.surface
     parser.update({"scale": scale, "low": low, "high": high, "overwrite": arguments.overwrite})
     parser["format"] = arguments.format
@@ -188,6 +195,29 @@ def configured(arguments: argparse.Namespace, sources: list[Source]) -> ConfigPa
     if arguments.device is not None:
         parser["device"] = usable_device(arguments.device)
     return parser
+
+
+def _config(mode: str, plain: bool) -> ConfigParser | PlainConfig:
+    from ..runner import PlainConfig
+
+    config = PlainConfig(INFERENCE)
+    if plain and config.can(mode):
+        return config
+    from monai.bundle import ConfigParser  # takes seconds
+
+    parser = ConfigParser()
+    parser.read_config(INFERENCE)
+    return parser
+
+
+def _reader(parser: ConfigParser | PlainConfig) -> type:
+    from ..runner import PlainConfig
+
+    if isinstance(parser, PlainConfig):
+        return Reading
+    from ..io import MicroscopyReader
+
+    return MicroscopyReader
 
 
 def _weights(arguments: argparse.Namespace) -> tuple[Path, dict[str, float | str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -11,14 +10,12 @@ from pathlib import Path
 from monai.data import MetaTensor
 from torch.utils.data import Dataset
 
-from ..errors import InputError, input_error, is_out_of_memory, no_memory
+from ..errors import InputError, input_error, is_out_of_memory, no_memory, unreadable
 from ..io import MicroscopyReader, Source, as_source
 
 __all__ = ["FAILURE", "InputDataset"]
 
 FAILURE = "failure"
-
-logger = logging.getLogger(__name__)
 
 
 class InputDataset(Dataset):
@@ -65,15 +62,7 @@ class InputDataset(Dataset):
         except Exception as exception:
             # not raised: it would end the loader's thread, and ignite take the images before it again for those behind
             error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
-            error = error or _unexpected(exception)
+            error = error or unreadable(exception)
             if error.path is None:
                 error = InputError(source, error.problem, error.remedy)
             return {FAILURE: str(error)}
-
-
-def _unexpected(exception: Exception) -> InputError:
-    cause: BaseException = exception
-    while cause.__cause__ is not None:  # of MONAI's wrapping
-        cause = cause.__cause__
-    logger.debug("unexpected", exc_info=exception)
-    return InputError(None, f"cannot be read ({type(cause).__name__}: {cause})", "it may be damaged; get another copy")

@@ -15,6 +15,7 @@ from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
 from .provenance import Provenance, is_output, read_record, reading_record, refuse_others, size_and_time, write_record
+from .reading import Reading
 from .remarks import remark
 from .source import Source
 from .sources import raw_images, sources
@@ -37,6 +38,7 @@ __all__ = [
     "MicroscopyReader",
     "OMETiffWriter",
     "Provenance",
+    "Reading",
     "Recording",
     "Source",
     "alone",

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from monai.data.image_reader import ImageReader
@@ -14,11 +13,12 @@ from monai.utils import ensure_tuple
 
 from ..errors import InputError
 from .formats import is_readable, open_image
+from .reading import Reading
 
 _CHOSEN: ContextVar[dict[str, object]] = ContextVar("chosen", default={})  # noqa: B039
 
 
-class MicroscopyReader(ImageReader):
+class MicroscopyReader(Reading, ImageReader):
     """Read one image or stack for :py:class:`monai.transforms.LoadImage`.
 
     The array is ``[X, Y]`` or ``[X, Y, Z]``, rows and columns exchanged as MONAI's own readers of pictures do, so that
@@ -36,24 +36,6 @@ class MicroscopyReader(ImageReader):
         spacing: micrometres along Z, Y, X.
         position: of the stage; index or name.
     """
-
-    def __init__(
-        self,
-        channel: int | str | None = None,
-        time: int | str | None = None,
-        scene: int | str | None = None,
-        axes: str | None = None,
-        spacing: Sequence[float] | None = None,
-        position: int | str | None = None,
-    ) -> None:
-        self.options: dict[str, Any] = {
-            "channel": channel,
-            "time": time,
-            "scene": scene,
-            "axes": axes,
-            "spacing": spacing,
-            "position": position,
-        }
 
     @contextmanager
     def choosing(self, choices: Mapping[str, object]) -> Iterator[None]:

@@ -5,6 +5,7 @@ from .blocks import ResidualBlock, pad_to_multiple
 from .cascades import DBAC, DDMAC
 from .ensemble import AtScale, CascadeEnsemble
 from .fusing import fused
+from .memory import keep_memory
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
 from .weights import fit_weights, load_weights, read_weights, scales_of
@@ -23,6 +24,7 @@ __all__ = [
     "count_parameters",
     "fit_weights",
     "fused",
+    "keep_memory",
     "load_weights",
     "pad_to_multiple",
     "read_weights",

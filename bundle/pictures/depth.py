@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
-from skimage.color import lab2rgb, rgb2lab
 
 from ..transforms import stretch
 from .overlays import round_length
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["brightest_vessel", "depth_colours", "depth_picture", "framed", "hue"]
 
@@ -43,6 +44,8 @@ def hue(share: np.ndarray) -> np.ndarray:
 @lru_cache
 def _table() -> np.ndarray:
     """256 colours, each as strong as a screen can show it at its lightness, without leaps."""
+    from skimage.color import lab2rgb, rgb2lab
+
     share = np.linspace(0, 1, 256)
     angle = np.deg2rad(_ANGLES[0] + share * (_ANGLES[1] - _ANGLES[0]))
     lightness = _LIGHTNESS[0] + share * (_LIGHTNESS[1] - _LIGHTNESS[0])
@@ -172,6 +175,8 @@ def framed(
     side, margin = round(130 * unit), round(24 * unit)
     high = max(height, round(260 * unit))
     dpi = 72 * unit
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=((width + side) / dpi, high / dpi), dpi=dpi, facecolor=_PAPER)
     share = width / (width + side)
     if pixel:
@@ -215,6 +220,8 @@ def _scale_bar(figure: Figure, width: int, high: int, side: int, margin: int, mi
 
 
 def _drawn(figure: Figure) -> np.ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
-from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
 from ..io import atomic
-from ..transforms import LinearContrast, stretch
+from ..transforms import Stretching, stretch
 
 # the colours of the paper's Fig. 5, by prediction + 2 * truth
 _ERRORS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 255)], dtype=np.uint8)
 # stands out from every grey, and from red and blue for the colour-blind
 _OUTLINE = np.array((255, 0, 255), dtype=np.uint8)
-_CONTRAST = LinearContrast(0.5, 99.5)
-# which has the sign of micrometres, and comes with matplotlib on every system
-_FONT = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+_CONTRAST = Stretching(0.5, 99.5)
 _SIDE, _LEAST = 512, 64  # pixels: of a picture that needs no enlarging, and of one that has room for a scale bar
 
 
@@ -103,12 +100,21 @@ def for_people(picture: np.ndarray, pixel: float | None = None) -> np.ndarray:
         ((left + right) / 2, bottom - 8 * unit),
         f"{length:g} µm",
         fill="white",
-        font=PIL.ImageFont.truetype(_FONT, 14 * unit),
+        font=PIL.ImageFont.truetype(_font(), 14 * unit),
         anchor="ms",
         stroke_width=unit,
         stroke_fill="black",
     )
     return np.asarray(drawn)
+
+
+def _font() -> str:
+    """A font that has the sign of micrometres, and comes with matplotlib on every system."""
+    # its place is found without its import, which takes half a second
+    spec = find_spec("matplotlib")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("matplotlib is not installed", name="matplotlib")
+    return str(Path(spec.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def round_length(most: float) -> float | None:
@@ -143,6 +149,8 @@ def write_panel(path: str | Path, pictures: Mapping[str, np.ndarray]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4 * len(pictures), 4.3), layout="constrained")
     for axes, (title, picture) in zip(
         figure.subplots(1, len(pictures), squeeze=False)[0], pictures.items(), strict=True

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..networks import fused
+from ..networks import CascadeEnsemble, fused
 
 __all__ = ["WithDisagreement", "disagreement_on_mask", "least_agreed"]
 
@@ -17,7 +17,8 @@ __all__ = ["WithDisagreement", "disagreement_on_mask", "least_agreed"]
 class WithDisagreement(nn.Module):
     """An ensemble that gives the disagreement of its cascades beside their fusion, of one pass.
 
-    On the CPU, in evaluation, :func:`bundle.networks.fused` computes it, of the weights that it has at its first image.
+    On the CPU, in evaluation, of an ensemble and no subclass, :func:`bundle.networks.fused` computes it, of the weights
+    that it has at its first image.
 
     Args:
         network: a :class:`bundle.networks.CascadeEnsemble`; another network agrees with itself everywhere.
@@ -40,7 +41,7 @@ class WithDisagreement(nn.Module):
         return torch.cat([network.fuse(dbac, ddmac), (dbac - ddmac).abs()], 1)
 
     def _fastest(self, image: torch.Tensor) -> nn.Module:
-        plain = image.device.type == "cpu" and image.dtype == torch.float32
+        plain = type(self.network) is CascadeEnsemble and image.device.type == "cpu" and image.dtype == torch.float32
         if not plain or self.network.training or torch.is_grad_enabled():
             return self.network
         if not self._fused:

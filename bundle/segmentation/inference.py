@@ -17,11 +17,8 @@ from monai.utils.enums import CommonKeys as Keys
 
 from ..data import FAILURE
 from ..errors import InputError, input_error, is_out_of_memory, no_memory
-from ..io import Source, write_image
-from ..pictures import for_people, mask_overlay, write_png
-from .disagreement import disagreement_on_mask, least_agreed
 from .outputs import Outputs
-from .remarks import remark_on_mask, vessel_share
+from .writing import Found, FoundWriter
 
 __all__ = ["SegmentationEvaluator", "SegmentationWriter"]
 
@@ -98,13 +95,13 @@ class SegmentationWriter:
 
     def __init__(self, output_dir: str | Path, suffix: str = ".tif", outputs: Outputs | None = None) -> None:
         self.outputs = outputs or Outputs(output_dir, suffix, overwrite=True)
-        self.disagreements: dict[str, float] = {}
+        self.found = FoundWriter(self.outputs)
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`SegmentationEvaluator`, behind its postprocessing."""
-        engine.add_event_handler(Events.STARTED, lambda: self.disagreements.clear())
+        engine.add_event_handler(Events.STARTED, self.found.begin)
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self.write)
-        engine.add_event_handler(Events.COMPLETED, self.say_where_to_look)
+        engine.add_event_handler(Events.COMPLETED, self.found.say_where_to_look)
         engine.add_event_handler(Events.COMPLETED, self.outputs.check_there)
 
     def write(self, engine: Engine) -> None:
@@ -113,74 +110,27 @@ class SegmentationWriter:
         Raises:
             InputError: a file cannot be written, or the input has changed since it was read.
         """
-        try:
-            self._write(engine)
-        except OSError as error:
-            lost = self.outputs.lost(error)
-            if lost is None:
-                raise
-            raise lost from error
-
-    def _write(self, engine: Engine) -> None:
         for inputs, outputs in zip(engine.state.batch, engine.state.output, strict=True):
-            meta = inputs["image"].meta
-            source = self.outputs.source(meta["filename_or_obj"], meta.get("output_name"))
-            mask = outputs["pred"]
-            found = _in_file_order(mask).astype(bool)
-            original = _in_file_order(inputs["original"])
-            images = {
-                kind: _in_file_order(outputs[kind]) for kind in ("probability", "disagreement") if kind in outputs
-            }
-            if "image_depth" in inputs:
-                images["fused"] = _as_stored(original, mask.meta["original_dtype"])
-                images["depth"] = _in_file_order(inputs["image_depth"])
-            self.outputs.begin(source, [*images, "overlay", "mask"])
-            for kind, array in images.items():
-                self._image(source, kind, array, mask)
-            spacing = _spacing(mask)
-            picture = for_people(mask_overlay(original, found), spacing[-1] if spacing else None)
-            write_png(self.outputs.path(source, "overlay"), picture)
-            self.outputs.confirm(source)
-            self._image(source, "mask", found, mask)
-            remark_on_mask(source, found)
-            grey = original if original.ndim == 2 else original.max(axis=0)
-            share = vessel_share(int(np.count_nonzero(found)), found.shape, grey)
-            logger.info("%s: %s, %s", source, share, self.outputs.path(source, "mask"))
-            if "disagreement" in outputs:
-                self.disagreements[str(source)] = disagreement_on_mask(images["disagreement"], found)
-
-    def say_where_to_look(self) -> None:
-        """Name the images on whose vessels the cascades agree least."""
-        names = least_agreed(self.disagreements)
-        if names:
-            each = ", ".join(f"{name} ({self.disagreements[name]:.3f})" for name in names)
-            logger.info(
-                "of these %d look first at those where the cascades agree least (mean difference on vessels): %s",
-                len(self.disagreements),
-                each,
+            meta, mask = inputs["image"].meta, outputs["pred"]
+            place = mask.meta.get("world_affine")
+            maps = {kind: _in_file_order(outputs[kind]) for kind in ("probability", "disagreement") if kind in outputs}
+            self.found.write(
+                self.outputs.source(meta["filename_or_obj"], meta.get("output_name")),
+                Found(
+                    mask=_in_file_order(mask).astype(bool),
+                    maps=maps,
+                    image=_in_file_order(inputs["original"]),
+                    dtype=mask.meta["original_dtype"],
+                    depth=_in_file_order(inputs["image_depth"]) if "image_depth" in inputs else None,
+                    spacing=_spacing(mask),
+                    affine=None if place is None else np.asarray(place),
+                ),
             )
-
-    def _image(self, source: Source, kind: str, array: np.ndarray, like: MetaTensor) -> None:
-        axes, place = "ZYX"[-array.ndim :], like.meta.get("world_affine")
-        write_image(
-            self.outputs.path(source, kind),
-            array,
-            axes,
-            _spacing(like),
-            affine=None if place is None else np.asarray(place),
-            record=self.outputs.provenance(source, kind).record,
-        )
 
 
 def _in_file_order(image: MetaTensor) -> np.ndarray:
     """One channel of ``[1, X, Y]`` or ``[1, X, Y, Z]`` as YX or ZYX."""
     return image[0].cpu().numpy().T
-
-
-def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Values in the file's own type, where float32, as which they were read, holds that type exactly."""
-    integer = np.issubdtype(dtype, np.integer) and np.can_cast(dtype, np.float32)
-    return array.astype(dtype) if integer else array
 
 
 def _spacing(image: MetaTensor) -> tuple[float, ...] | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from monai.inferers import Inferer
 
-from ..transforms import LinearContrast
+from ..transforms import Stretching, stretch
 from .fingerprints import fingerprint_of_network
+from .windows import Windows
 
 __all__ = ["SliceLikelihood"]
 
@@ -23,11 +23,11 @@ class SliceLikelihood:
         device: where the network is.
     """
 
-    def __init__(self, network: torch.nn.Module, inferer: Inferer, device: torch.device | str = "cpu") -> None:
+    def __init__(self, network: torch.nn.Module, inferer: Windows, device: torch.device | str = "cpu") -> None:
         self.network = network
         self.inferer = inferer
         self.device = device
-        self.contrast = LinearContrast()
+        self.contrast = Stretching()
 
     @property
     def fingerprint(self) -> str:
@@ -37,5 +37,6 @@ class SliceLikelihood:
     @torch.inference_mode()
     def __call__(self, plane: np.ndarray) -> np.ndarray:
         """The likelihood of a plane ``[Y, X]``, in [0, 1], float32, of the same shape."""
-        image = torch.from_numpy(self.contrast(plane.T[None]))[None].to(self.device)
+        limits = self.contrast.limits([lambda: [plane.T]], plane.T.shape)
+        image = torch.from_numpy(stretch(plane.T, *limits))[None, None].to(self.device)
         return self.inferer(image, self.network)[0, 0].float().cpu().numpy().T

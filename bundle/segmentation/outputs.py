@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from monai.transforms import Transform
 from torch import nn
 
 from ..errors import InputError
@@ -18,8 +17,8 @@ from ..io import (
     FORMS,
     KINDS,
     OUTPUT_SUFFIXES,
-    MicroscopyReader,
     Provenance,
+    Reading,
     Source,
     as_source,
     image_name,
@@ -31,7 +30,7 @@ from ..io import (
     remove,
     write_record,
 )
-from ..transforms import FuseFocus
+from ..transforms import Fusing
 from .fingerprints import fingerprint_of_network
 
 __all__ = ["Outputs", "unfinished"]
@@ -63,9 +62,9 @@ class Outputs:
         folder: str | Path,
         suffix: str = ".tif",
         overwrite: bool = False,
-        reader: MicroscopyReader | None = None,
+        reader: Reading | None = None,
         network: nn.Module | None = None,
-        fusion: Sequence[Transform] = (),
+        fusion: Sequence[object] = (),
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
@@ -75,7 +74,7 @@ class Outputs:
         self._reader = reader
         self._network = network
         steps = [getattr(step, "transform", step) for step in fusion]
-        self._method = next((step.method for step in steps if isinstance(step, FuseFocus)), None)
+        self._method = next((step.method for step in steps if isinstance(step, Fusing)), None)
         self._masks: list[Path] = []
         self._made: dict[str, dict[str, Provenance]] = {}
         self._sources: dict[str, Source] = {}

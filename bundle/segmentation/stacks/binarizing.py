@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.transforms import Compose, Transform
 
 from ... import volumes
 from ...errors import InputError
 from ...io import Image
-from ...transforms import CloseGaps, HysteresisThreshold, RemoveFragments, ball, pixels_of_fragment
+from ...transforms import Closing, Hysteresis, Removal, ball, pixels_of_fragment
 from ...volumes import StoredVolume
 from .steps import known_steps
 
@@ -32,10 +31,10 @@ class Binarization:
         ValueError: a step of another kind, or the first is no threshold.
     """
 
-    def __init__(self, steps: Compose | Sequence[Transform]) -> None:
-        steps = steps.transforms if isinstance(steps, Compose) else steps
-        self.threshold, *self.morphology = known_steps(steps, (HysteresisThreshold, CloseGaps, RemoveFragments))
-        if not isinstance(self.threshold, HysteresisThreshold):
+    def __init__(self, steps: Sequence[object]) -> None:
+        steps = getattr(steps, "transforms", steps)  # of MONAI's Compose
+        self.threshold, *self.morphology = known_steps(steps, (Hysteresis, Closing, Removal))
+        if not isinstance(self.threshold, Hysteresis):
             raise ValueError("the first step to a mask must be a HysteresisThreshold")
 
     def stages(self, image: Image) -> list[Stage]:
@@ -52,7 +51,7 @@ class Binarization:
             if spacing is None:
                 problem = "a size in micrometres was asked for, but the image has no pixel spacing"
                 raise InputError(image.path, problem, "give --spacing, or sizes in pixels")
-            if isinstance(step, CloseGaps):
+            if isinstance(step, Closing):
                 # made with x first, as of the array that the reader gives, since the last bit of its sums may decide
                 element = ball(step.size, spacing[::-1]).T
                 stages.append(("close", element.reshape((1,) * (3 - element.ndim) + element.shape)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...volumes import band_rows
-from ..inferers import middle_of
+from ..windows import middle_of
 
 __all__ = ["PICTURE_SIDE", "middle_projection", "picture_projection"]
 

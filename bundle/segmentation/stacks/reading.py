@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...io import Image
-from ...transforms import LinearContrast, stretch
+from ...transforms import Stretching, stretch
 from ...volumes import band_rows
 
 __all__ = ["EnhancedSlices", "GreyBlocks", "SliceRows"]
@@ -67,7 +67,7 @@ class EnhancedSlices:
         contrast: says where the limits are, and of what.
     """
 
-    def __init__(self, grey: GreyBlocks, contrast: LinearContrast) -> None:
+    def __init__(self, grey: GreyBlocks, contrast: Stretching) -> None:
         self.grey, self.contrast = grey, contrast
         self._of_volume = self._limits(range(grey.shape[0])) if contrast.per == "volume" else None
 

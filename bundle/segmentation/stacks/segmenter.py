@@ -23,17 +23,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.transforms import Compose, Transform
 from torch import nn
 
 from ...errors import InputError, input_error, is_out_of_memory, no_memory
-from ...io import Image, MicroscopyReader, Source, as_source, open_image, reading_record
-from ...transforms import LinearContrast
+from ...io import Image, Reading, Source, as_source, open_image, reading_record
+from ...transforms import Stretching
 from ...volumes import StoredVolume, band_rows
 from ..disagreement import WithDisagreement
 from ..fingerprints import fingerprint_of_network
-from ..inferers import WholeOrWindowsInferer
 from ..outputs import Outputs
+from ..windows import Windows
 from .binarizing import Binarization
 from .reading import GreyBlocks
 from .resuming import work_folder
@@ -74,11 +73,11 @@ class StackSegmenter:
         self,
         inputs: Sequence[str | Path | Source],
         output_dir: str | Path,
-        reader: MicroscopyReader,
-        contrast: LinearContrast | Sequence[Transform],
+        reader: Reading,
+        contrast: Stretching | Sequence[object],
         network: nn.Module,
-        inferer: WholeOrWindowsInferer,
-        binarization: Compose | Sequence[Transform],
+        inferer: Windows,
+        binarization: Sequence[object],
         device: torch.device | str = "cpu",
         amp: bool = False,
         suffix: str = ".tif",
@@ -87,7 +86,7 @@ class StackSegmenter:
         self.inputs = [as_source(path) for path in inputs]
         self.reader = reader
         self.network = WithDisagreement(network).eval()
-        enhanced = known_steps([contrast] if isinstance(contrast, Transform) else contrast, (LinearContrast,))[0]
+        enhanced = known_steps(contrast if isinstance(contrast, Sequence) else [contrast], (Stretching,))[0]
         self.slices = SliceNetwork(self.network, inferer, enhanced, torch.device(device), amp)
         self.binarization = Binarization(binarization)
         self.outputs = outputs or Outputs(output_dir, suffix, True, reader, network)

@@ -12,9 +12,9 @@ from torch import nn
 from tqdm import tqdm
 
 from ...io import image_name
-from ...transforms import LinearContrast
+from ...transforms import Stretching
 from ...volumes import StoredVolume, ahead, behind
-from ..inferers import WholeOrWindowsInferer
+from ..windows import Windows
 from .projections import middle_projection
 from .reading import EnhancedSlices, GreyBlocks, SliceRows
 
@@ -36,8 +36,8 @@ class SliceNetwork:
     """
 
     network: nn.Module
-    inferer: WholeOrWindowsInferer
-    contrast: LinearContrast
+    inferer: Windows
+    contrast: Stretching
     device: torch.device
     amp: bool
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monai.transforms import CopyItemsd, Transform
-
-from ...transforms import DictionaryTwin
-
 __all__ = ["known_steps"]
 
 
-def known_steps(transforms: Iterable[Transform], kinds: tuple[type, ...]) -> list:
+def known_steps(transforms: Iterable[object], kinds: tuple[type, ...]) -> list:
     """The array transforms of a config's steps, in order.
 
     Args:
@@ -21,10 +17,10 @@ def known_steps(transforms: Iterable[Transform], kinds: tuple[type, ...]) -> lis
     Raises:
         ValueError: a transform of another kind, or none at all.
     """
-    arrays = [step.transform if isinstance(step, DictionaryTwin) else step for step in transforms]
+    arrays = [getattr(step, "transform", step) for step in transforms]
     known = [step for step in arrays if isinstance(step, kinds)]
     for step in arrays:
-        if step not in known and not isinstance(step, CopyItemsd):
+        if step not in known and type(step).__name__ != "CopyItemsd":
             raise ValueError(f"{type(step).__name__} is not known by blocks; known are {[k.__name__ for k in kinds]}")
     if not known:
         raise ValueError(f"none of {[k.__name__ for k in kinds]} is given")

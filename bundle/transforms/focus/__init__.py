@@ -1,7 +1,20 @@
 """Multi-focus fusion: one image, sharp everywhere, from the slices of a stack, and the depth that each pixel has."""
 
-from .fusion import DEFAULT, METHODS, fuse
-from .planes import along
-from .transform import FuseFocus, FuseFocusd
+from __future__ import annotations
 
-__all__ = ["DEFAULT", "METHODS", "FuseFocus", "FuseFocusd", "along", "fuse"]
+import importlib
+from typing import TYPE_CHECKING
+
+from .fusion import DEFAULT, METHODS, Fusing, fuse
+from .planes import along
+
+if TYPE_CHECKING:
+    from .transform import FuseFocus, FuseFocusd
+
+__all__ = ["DEFAULT", "METHODS", "FuseFocus", "FuseFocusd", "Fusing", "along", "fuse"]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("FuseFocus", "FuseFocusd"):  # of MONAI, whose import takes seconds
+        return getattr(importlib.import_module(".transform", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

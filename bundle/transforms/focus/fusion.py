@@ -38,3 +38,12 @@ def fuse(planes: Planes, method: str | Measure = DEFAULT) -> tuple[np.ndarray, n
         depths around.
     """
     return weighted(planes, method) if callable(method) else METHODS[method](planes)
+
+
+class Fusing:
+    """How stacks are fused: the argument of :class:`bundle.transforms.FuseFocus`."""
+
+    def __init__(self, method: str | Measure = DEFAULT) -> None:
+        if not callable(method) and method not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        self.method = method

@@ -12,12 +12,12 @@ from monai.utils import TransformBackends, convert_to_dst_type
 
 from ...errors import InputError
 from ..arrays import DictionaryTwin, channels_first, source
-from .fusion import DEFAULT, METHODS, fuse
+from .fusion import DEFAULT, Fusing, fuse
 from .measures import Measure
 from .planes import Planes, along
 
 
-class FuseFocus(Transform):
+class FuseFocus(Fusing, Transform):
     """Multi-focus fusion of a stack into one image (section II-A of the paper).
 
     What changed the stack's space before cannot be inverted after it: put it after those transforms that the inverse
@@ -33,11 +33,6 @@ class FuseFocus(Transform):
     """
 
     backend = [TransformBackends.NUMPY]
-
-    def __init__(self, method: str | Measure = DEFAULT) -> None:
-        if not callable(method) and method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-        self.method = method
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Fuse.

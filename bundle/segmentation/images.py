@@ -1,0 +1,145 @@
+"""Segmentation of images and fused stacks, one after the other, of which some may be bad, by PyTorch alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from ..errors import InputError, input_error, is_out_of_memory, no_memory, unreadable
+from ..io import Image, Reading, Source, open_image
+from ..transforms import Closing, Equalization, Fusing, Hysteresis, Removal
+from ..transforms.focus import fuse
+from ..volumes import ahead
+from .disagreement import WithDisagreement
+from .outputs import Outputs
+from .stacks import known_steps
+from .windows import Windows
+from .writing import Found, FoundWriter
+
+__all__ = ["ImageSegmenter"]
+
+logger = logging.getLogger(__name__)
+
+
+class ImageSegmenter:
+    """Segment images, and stacks by their fusion, as :class:`bundle.segmentation.SegmentationEvaluator` does.
+
+    Needs nothing of MONAI and ignite, whose import takes longer than a small image. The next image is read and
+    enhanced while the network sees this one.
+
+    Args:
+        inputs: files.
+        reader: says which channel, time point and scene is read.
+        fusion: a :class:`bundle.transforms.Fusing` and a :class:`bundle.transforms.Equalization`.
+        network: a :class:`bundle.networks.CascadeEnsemble` in evaluation, on its device.
+        inferer: how an image is segmented.
+        binarization: :class:`bundle.transforms.Hysteresis`, ``Closing`` and ``Removal``, in any order.
+        outputs: the run's.
+        device: where the network computes.
+        amp: compute in half precision where that is safe.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Source],
+        reader: Reading,
+        fusion: Sequence[object],
+        network: nn.Module,
+        inferer: Windows,
+        binarization: Sequence[object],
+        outputs: Outputs,
+        device: torch.device | str = "cpu",
+        amp: bool = False,
+    ) -> None:
+        self.inputs = inputs
+        self.reader = reader
+        self.fusing, self.equalization = known_steps(fusion, (Fusing, Equalization))
+        self.network = WithDisagreement(network).eval()
+        self.inferer = inferer
+        self.binarization = known_steps(
+            getattr(binarization, "transforms", binarization), (Hysteresis, Closing, Removal)
+        )
+        self.outputs = outputs
+        self.device = torch.device(device)
+        self.amp = amp
+        self.writer = FoundWriter(outputs)
+
+    def run(self) -> None:
+        """Segment everything, a line for each, and say at the end how much there was.
+
+        Raises:
+            InputError: an input failed; its own line has been logged.
+        """
+        self.writer.begin()
+        failed = 0
+        bar = tqdm(desc="segment", total=len(self.inputs), ncols=100, leave=False, disable=None)
+        with bar:
+            for source, read in ahead(self._read(), 1):
+                try:
+                    if isinstance(read, InputError):
+                        raise read
+                    self.writer.write(source, self._found(*read))
+                except Exception as exception:
+                    error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+                    if error is None:
+                        raise
+                    logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
+                    failed += 1
+                bar.update()
+        if len(self.inputs) > failed:
+            self.writer.say_where_to_look()
+            self.outputs.check_there()
+        logger.info("%d segmented, %d failed", len(self.inputs) - failed, failed)
+        if failed:
+            raise InputError(None, f"{failed} of {len(self.inputs)} inputs failed", "see above")
+
+    def _read(self) -> Iterator[tuple[Source, InputError | tuple]]:
+        """Each input with what was read of it, or with its error."""
+        for source in self.inputs:
+            try:
+                self.outputs.claim(source)
+                image = open_image(source.path, **{**self.reader.options, **source.choices})
+                yield source, self._enhanced(image)
+            except Exception as exception:
+                error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+                yield source, error or unreadable(exception)
+
+    def _enhanced(self, image: Image) -> tuple[Image, np.ndarray, np.ndarray | None, np.ndarray]:
+        """The image, its plane or that of its fusion, the fusion's depth, and the enhanced plane; ``[Y, X]`` each."""
+        plane, depth = image.array().astype(np.float32), None
+        if not np.isfinite(plane).all():
+            raise InputError(image.path, "holds values beyond float32", "scale them down")
+        if plane.ndim == 3:
+            plane, depth = fuse(lambda: plane, self.fusing.method)
+        # columns first, as MONAI's readers have it
+        return image, plane, depth, self.equalization.of_plane(plane.T, str(image.path)).T
+
+    @torch.inference_mode()
+    def _found(self, image: Image, plane: np.ndarray, depth: np.ndarray | None, enhanced: np.ndarray) -> Found:
+        def network(batch: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(self.device.type, enabled=self.amp):
+                return self.network(batch)
+
+        seen = torch.as_tensor(enhanced.T)[None, None].to(self.device)
+        probability, disagreement = self.inferer.whole(seen, network)[0].float().cpu().numpy()
+        spacing = image.spacing and image.spacing[-2:]
+        mask = probability
+        for step in self.binarization:
+            if getattr(step, "unit", "pixel") == "micrometer" and step.size and spacing is None:
+                problem = "a size in micrometres was asked for, but the image has no pixel spacing"
+                raise InputError(image.path, problem, "give --spacing, or sizes in pixels")
+            mask = step.of(mask, spacing and spacing[::-1])
+        return Found(
+            mask=mask.T,
+            maps={"probability": probability.T, "disagreement": disagreement.T},
+            image=plane,
+            dtype=image.dtype.name,
+            depth=depth,
+            spacing=spacing,
+            affine=image.affine,
+        )

@@ -1,0 +1,113 @@
+"""Writing what was found in an image, or in the fusion of a stack."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..io import Source, write_image
+from ..pictures import for_people, mask_overlay, write_png
+from .disagreement import disagreement_on_mask, least_agreed
+from .outputs import Outputs
+from .remarks import remark_on_mask, vessel_share
+
+__all__ = ["Found", "FoundWriter"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in an image; arrays in the order of its file, ``[Y, X]`` or ``[Z, Y, X]``.
+
+    Args:
+        mask: bool.
+        maps: ``probability``, float32, and ``disagreement`` where the network gives it.
+        image: what was segmented, before its contrast was enhanced, float32.
+        dtype: the file's own.
+        depth: of a stack that was fused.
+        spacing: micrometres along the axes, if the file told.
+        affine: of a NIfTI file.
+    """
+
+    mask: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    image: np.ndarray
+    dtype: str
+    depth: np.ndarray | None = None
+    spacing: tuple[float, ...] | None = None
+    affine: np.ndarray | None = None
+
+
+class FoundWriter:
+    """Write what was found in the images of a run, and say at its end where to look first.
+
+    Args:
+        outputs: the run's.
+    """
+
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs = outputs
+        self.disagreements: dict[str, float] = {}
+
+    def begin(self) -> None:
+        """Forget an earlier run."""
+        self.disagreements.clear()
+
+    def write(self, source: Source, found: Found) -> None:
+        """Write the outputs of an image, the mask last, so that where it stands everything stands.
+
+        Raises:
+            InputError: a file cannot be written, or the input has changed since it was read.
+        """
+        try:
+            self._write(source, found)
+        except OSError as error:
+            lost = self.outputs.lost(error)
+            if lost is None:
+                raise
+            raise lost from error
+
+    def _write(self, source: Source, found: Found) -> None:
+        images = dict(found.maps)
+        if found.depth is not None:
+            images["fused"] = _as_stored(found.image, found.dtype)
+            images["depth"] = found.depth
+        self.outputs.begin(source, [*images, "overlay", "mask"])
+        for kind, array in images.items():
+            self._image(source, kind, array, found)
+        picture = for_people(mask_overlay(found.image, found.mask), found.spacing[-1] if found.spacing else None)
+        write_png(self.outputs.path(source, "overlay"), picture)
+        self.outputs.confirm(source)
+        self._image(source, "mask", found.mask, found)
+        remark_on_mask(source, found.mask)
+        grey = found.image if found.image.ndim == 2 else found.image.max(axis=0)
+        share = vessel_share(int(np.count_nonzero(found.mask)), found.mask.shape, grey)
+        logger.info("%s: %s, %s", source, share, self.outputs.path(source, "mask"))
+        if "disagreement" in found.maps:
+            self.disagreements[str(source)] = disagreement_on_mask(found.maps["disagreement"], found.mask)
+
+    def say_where_to_look(self) -> None:
+        """Name the images on whose vessels the cascades agree least."""
+        names = least_agreed(self.disagreements)
+        if names:
+            each = ", ".join(f"{name} ({self.disagreements[name]:.3f})" for name in names)
+            logger.info(
+                "of these %d look first at those where the cascades agree least (mean difference on vessels): %s",
+                len(self.disagreements),
+                each,
+            )
+
+    def _image(self, source: Source, kind: str, array: np.ndarray, found: Found) -> None:
+        record = self.outputs.provenance(source, kind).record
+        path, axes = self.outputs.path(source, kind), "ZYX"[-array.ndim :]
+        write_image(path, array, axes, found.spacing, affine=found.affine, record=record)
+
+
+def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Values in the file's own type, where float32, as which they were read, holds that type exactly."""
+    integer = np.issubdtype(dtype, np.integer) and np.can_cast(dtype, np.float32)
+    return array.astype(dtype) if integer else array
