@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from . import __version__
-from .errors import InputError, end_of, end_on_sigterm, is_out_of_memory, no_memory
+from .errors import InputError, end_of, end_on_sigterm, input_error, is_out_of_memory, no_memory
 from .home import WEIGHTS
 
 COMMANDS = {
@@ -55,9 +55,10 @@ def main(argv: list[str] | None = None) -> int:
         print(line, file=sys.stderr)
         return status
     except Exception as error:
-        if not is_out_of_memory(error):
+        cause = no_memory(None) if is_out_of_memory(error) else input_error(error)  # in which MONAI wraps ours
+        if cause is None:
             raise
-        print(no_memory(None), file=sys.stderr)
+        print(cause, file=sys.stderr)
         return 1
 
 

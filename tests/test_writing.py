@@ -132,6 +132,28 @@ def test_a_folder_that_cannot_be_is_said_before_any_work(run, tmp_path, name):
     assert everything(tmp_path) == {"file"}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compare {}/binary --groups {}/groups.csv --output OUT",
+        "compare {}/images.csv --groups {}/binary --output OUT",
+        "evaluate {}/masks/a.tif {}/masks/a.tif --output {}/masks/a.tif --overwrite",
+        "adapt {}/masks/a.tif {}/masks/a.tif --weights {}/binary --output OUT",
+        "doctor --device nonsense",
+        "run training",
+        "run --config_file none.json",
+        "run --config_file {}/binary",
+    ],
+)
+def test_words_that_make_no_sense_are_a_line_and_cost_nobody_a_file(inputs, tmp_path, capsys, words):
+    (inputs / "binary").write_bytes(bytes(range(256)) * 4)
+    before = (inputs / "masks" / "a.tif").read_bytes()
+    assert main(words.replace("{}", str(inputs)).replace("OUT", str(tmp_path / "out")).split()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "; " in line
+    assert (inputs / "masks" / "a.tif").read_bytes() == before
+
+
 def test_a_folder_is_tried_without_a_trace(tmp_path):
     check_writable(tmp_path / "a" / "b")
     check_writable(tmp_path)

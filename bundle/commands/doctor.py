@@ -50,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"extra {extra}: {', '.join(map(_installed, needs))}")
     import torch  # slow, and the lines above tell what may be amiss with it
 
-    device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    from ..runner import usable_device
+
+    device = usable_device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     print(f"device: {device} ({name}), {torch.get_num_threads()} threads of PyTorch")
     seconds = _network_seconds(device)

@@ -77,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     pairs, missing = _pair(arguments.predictions, arguments.truth)
     images, failed = _open(pairs, options)
     files = [image.path for pair in images.values() for image in pair]
+    if table.resolve() in {file.resolve() for file in files}:
+        raise InputError(table, "is one of the masks", "name a table to write, such as scores.csv")
     record = Provenance.of("evaluate", files, {**reading_record(options, {}), "foreground": arguments.foreground})
     tables = dict.fromkeys((table, summary), record)
     pictures = {overlays / f"{name}.png": record for name in images} if arguments.overlays else {}

@@ -15,6 +15,10 @@ import argparse
 import runpy
 import sys
 
+import yaml
+
+from ..errors import InputError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
@@ -29,7 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from ..runner import check_words
 
-    check_words(arguments.words)
+    if not any(word.startswith("--config_file") or word.startswith("--args_file") for word in arguments.words):
+        raise InputError(None, "no config is named", "say --config_file configs/train.yaml, or another")
+    try:
+        check_words(arguments.words)
+    except InputError:
+        raise
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        remedy = "check the names after --config_file: configs end in .yaml or .json"
+        raise InputError(None, f"a config cannot be read ({error})", remedy) from error
     sys.argv = ["bundle", "run", *arguments.words]  # where MONAI and the configs look for them
     runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
     return 0

@@ -67,7 +67,11 @@ def read_table(path: str | Path) -> list[dict[str, str]]:
         raise InputError(path, f"cannot be read ({error.strerror or error})", "check the name") from error
     first = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=delimiter)]
+    try:
+        read = csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=delimiter)
+        rows = [[cell.strip() for cell in row] for row in read]
+    except csv.Error as error:
+        raise InputError(path, "is no table", "save it as CSV") from error
     rows = [row for row in rows if any(row)]
     if len(rows) < 2 or "\0" in text:
         raise InputError(path, "is no table with a row of headings and rows below it", "save it as CSV")
