@@ -29,6 +29,7 @@ COMMANDS = {
     "phantom": "make synthetic confocal stacks with exact truth",
     "package": "write the bundle as one file that a platform takes",
     "adapt": "weights and settings for your own images, from one annotated slice or scribbles",
+    "next": "what to label next: images and places in them, and what labels would bring",
     "run": "run a config as MONAI does, after its words have been looked at: training, evaluating, inference",
     "doctor": "tell what is installed, and whether it works here",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from .adaptation import Adapted
     from .measurements import Measurement
+    from .trust import Expectation
 
 __all__ = ["Fusion", "Segmentation", "adapt", "fuse", "measure", "read", "segment"]
 
@@ -40,6 +42,8 @@ class Segmentation:
         image: what was segmented: the image, the fused stack or the stack, of the mask's shape.
         depth: of a stack that was fused, the slice that each pixel is from, with fractions, from 0, ``[Y, X]``.
         spacing: micrometres along the mask's axes; None if unknown.
+        expectation: what Dice to expect of the mask, and if that is little, why, and what to do; None if the weights
+            give no second opinion to judge by.
     """
 
     mask: np.ndarray
@@ -48,6 +52,12 @@ class Segmentation:
     image: np.ndarray
     depth: np.ndarray | None
     spacing: tuple[float, ...] | None
+    expectation: Expectation | None = None
+
+    @property
+    def expected_dice(self) -> float:
+        """The Dice to expect of the mask, 0 to 1; NaN if it is empty or nothing is known."""
+        return math.nan if self.expectation is None else self.expectation.dice
 
     def measure(self, **options: Any) -> Measurement:
         """The vessels' numbers and their graph, see :func:`measure`."""
@@ -131,6 +141,7 @@ def segment(
     from monai.transforms import Compose
 
     from .adaptation import Adaptation, adapted_weights
+    from .segmentation import evidence_of_image, expected_of
 
     array, spacing = _array(image, spacing, choice)
     if mode not in ("auto", "fused", "stack"):
@@ -166,13 +177,16 @@ def segment(
         np.asarray(channel).T for channel in (made["pred"][0], made["probability"][0], found[1].float().cpu())
     )
     depth = seen.get("image_depth")
+    grey = np.asarray(seen["original"])[0].T
+    evidence = evidence_of_image(grey, probability, disagreement, mask > 0)
     return Segmentation(
         mask=mask > 0,
         probability=probability,
         disagreement=disagreement,
-        image=np.asarray(seen["original"])[0].T,
+        image=grey,
         depth=None if depth is None else np.asarray(depth).reshape(mask.shape[::-1]).T,
         spacing=None if spacing is None else tuple(spacing[-mask.ndim :]),
+        expectation=expected_of(evidence, mask.ndim),
     )
 
 

@@ -40,6 +40,7 @@ ROOMS = [
     "exchange",
     "comparison",
     "data",
+    "trust",
     "segmentation",
     "reporting",
     "training",

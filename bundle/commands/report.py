@@ -49,6 +49,7 @@ from ..io import (
     check_writable,
     open_image,
     output_path,
+    read_findings,
     record_path,
     refuse_others,
     write_record,
@@ -215,7 +216,8 @@ def _with(arguments: argparse.Namespace, **words: object) -> argparse.Namespace:
 
 def _entry(source: Source, row: Mapping[str, str], arguments: argparse.Namespace) -> ImageEntry:
     """What the page shows of an image."""
-    mask = open_image(_output(arguments, SEGMENTED, source, "mask"))
+    mask_file = _output(arguments, SEGMENTED, source, "mask")
+    mask = open_image(mask_file)
     found = mask.array() != 0
     graph = json.loads(_output(arguments, MEASURED, source, "graph").read_text(encoding="utf-8"))
     lines = Lines.of(VascularGraph.from_dict(graph))
@@ -236,7 +238,7 @@ def _entry(source: Source, row: Mapping[str, str], arguments: argparse.Namespace
         lines=lines,
         extent=(depth if found.ndim == 3 else 0.0, height, width),
         slices=_slices(source, row, arguments) if found.ndim == 2 else None,
-        warnings=doubts(row, disagreement, graph["measured"]["remarks"]),
+        warnings=doubts(row, disagreement, graph["measured"]["remarks"], read_findings(mask_file)),
     )
 
 

@@ -17,6 +17,9 @@ With --mode both a stack is segmented both ways and the two are reconciled: NAME
 NAME_mask_2d.tif is its projection; NAME_colour.png shows depth by colour, NAME_rendering.png the volume, and with
 --surface stl (or ply) NAME_surface.stl is its surface, in micrometres where the voxels' size is known.
 
+Of each mask it is said what Dice to expect of it (how alike to what a person would draw, 0 to 1); below 0.7 there is a
+warning with the likeliest reason and a way out. expected_dice.csv in OUT has a row for each mask (docs/trust.md).
+
 At the end, if there are more than three images, the command names those on whose vessels the two cascades agree least:
 look at their masks first (not with --mode stack or both).
 

@@ -14,7 +14,17 @@ from .masks import ANY, Foreground, is_foreground, vessels_of, why_no_mask
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
-from .provenance import Provenance, is_output, read_record, reading_record, refuse_others, size_and_time, write_record
+from .provenance import (
+    Provenance,
+    is_output,
+    note_finding,
+    read_findings,
+    read_record,
+    reading_record,
+    refuse_others,
+    size_and_time,
+    write_record,
+)
 from .reading import Reading
 from .remarks import remark
 from .source import Source
@@ -56,12 +66,14 @@ __all__ = [
     "is_possible_size",
     "is_readable",
     "list_images",
+    "note_finding",
     "open_image",
     "open_recordings",
     "output_path",
     "plausible_spacing",
     "record_path",
     "raw_images",
+    "read_findings",
     "read_record",
     "reading_record",
     "refuse_others",

@@ -30,7 +30,17 @@ from .atomic import atomic
 from .embedded import read_embedded
 from .formats import parts
 
-__all__ = ["Provenance", "is_output", "read_record", "reading_record", "refuse_others", "size_and_time", "write_record"]
+__all__ = [
+    "Provenance",
+    "is_output",
+    "note_finding",
+    "read_findings",
+    "read_record",
+    "reading_record",
+    "refuse_others",
+    "size_and_time",
+    "write_record",
+]
 
 # files up to this size are read whole; of larger ones as much, in pieces over their length
 HASHED = 16 << 20
@@ -274,6 +284,34 @@ def write_record(sidecar: str | os.PathLike, outputs: Mapping[Path, Provenance])
     records = [*kept, *({**provenance.record, "outputs": sorted(files)} for provenance, files in made)]
     with atomic(sidecar) as partial:
         partial.write_text(json.dumps({"records": records}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def note_finding(sidecar: str | os.PathLike, output: str | os.PathLike, finding: Mapping[str, Any]) -> None:
+    """Note with an output's record what was found out about it; written anew, the record has it no more.
+
+    Args:
+        sidecar: of :func:`write_record`, which names the output already.
+        output: the file.
+        finding: what JSON holds, by name.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    sidecar, name = Path(sidecar), Path(output).name
+    records = _records(sidecar)
+    for record in records:
+        if name in record.get("outputs", ()):
+            record["findings"] = {**record.get("findings", {}), name: dict(finding)}
+    with atomic(sidecar) as partial:
+        partial.write_text(json.dumps({"records": records}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_findings(output: str | os.PathLike) -> dict[str, Any]:
+    """What :func:`note_finding` noted of an output; nothing if nothing was."""
+    output = Path(output)
+    found = (read_record(output) or {}).get("findings")
+    finding = found.get(output.name) if isinstance(found, dict) else None
+    return finding if isinstance(finding, dict) else {}
 
 
 def is_output(path: str | os.PathLike) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..comparison import numbers
 from ..segmentation import SEEN_WIDTHS
+from ..trust import TRUSTED
 
 __all__ = ["doubts"]
 
@@ -15,13 +17,19 @@ DISAGREEMENT = 0.11
 _FULL = 60  # per cent: no tissue has so many vessels
 
 
-def doubts(row: Mapping[str, str], disagreement: float = math.nan, remarks: Sequence[str] = ()) -> list[str]:
+def doubts(
+    row: Mapping[str, str],
+    disagreement: float = math.nan,
+    remarks: Sequence[str] = (),
+    finding: Mapping[str, Any] | None = None,
+) -> list[str]:
     """What is doubtful in an image, a line each.
 
     Args:
         row: its row of ``images.csv``.
         disagreement: mean of |L − N| over the mask's vessels; NaN where it is not known.
         remarks: what was said when it was measured, such as that it has no pixel size; they come first.
+        finding: what ``segment`` noted of its mask: ``expected_dice``, and where it is low ``reason``, ``remedy``.
     """
 
     def number(column: str) -> float:
@@ -37,6 +45,12 @@ def doubts(row: Mapping[str, str], disagreement: float = math.nan, remarks: Sequ
         lines.append(
             f"its vessels are about {width:.1f} pixels wide, the shipped weights are at home from "
             f"{SEEN_WIDTHS[0]:g} to {SEEN_WIDTHS[1]:g}: look at the outline, and try --scale auto"
+        )
+    expected = (finding or {}).get("expected_dice")
+    if finding is not None and isinstance(expected, int | float) and expected < TRUSTED:
+        lines.append(
+            f"its mask has an expected Dice of {expected:.2f}, masks of {TRUSTED:g} and more can be trusted: "
+            f"{finding.get('reason')}; {finding.get('remedy')}"
         )
     if disagreement > DISAGREEMENT:
         lines.append(

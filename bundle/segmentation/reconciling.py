@@ -26,6 +26,7 @@ from ..transforms import AdaptiveHistogramEqualization, FuseFocus
 from ..transforms.focus import fuse
 from ..volumes import StoredVolume, reconcile
 from .disagreement import WithDisagreement
+from .expecting import note_expectation
 from .outputs import ALSO, ALWAYS
 from .remarks import remark_on_mask
 from .stacks import SegmentedStack, StackSegmenter, known_steps
@@ -101,8 +102,9 @@ class ReconcilingSegmenter(StackSegmenter):
             file = writer.path(stack, "surface").with_suffix(f".{self.surface}")
             count = write_surface(file, kept.planes(), spacing)
             logger.info("%s: %d triangles in %s, %s", source, count, "µm" if spacing else "voxels", file)
+        said = note_expectation(self.outputs, source, writer.expectation(stack, kept))
         share = writer.mask(stack, kept.planes(), fused)
-        logger.info("%s: %s, 2D and 3D reconciled, %s", source, share, writer.path(stack, "mask"))
+        logger.info("%s: %s%s, 2D and 3D reconciled, %s", source, share, said, writer.path(stack, "mask"))
         remark_on_mask(source, flat)
 
     def _segment(self, fused: np.ndarray, stack: SegmentedStack) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from ..io import Source, write_image
 from ..pictures import for_people, mask_overlay, write_png
 from .disagreement import disagreement_on_mask, least_agreed
+from .expecting import evidence_of_image, expected_of, note_expectation, write_expectations
 from .outputs import Outputs
 from .remarks import remark_on_mask, vessel_share
 
@@ -77,6 +78,10 @@ class FoundWriter:
             images["fused"] = _as_stored(found.image, found.dtype)
             images["depth"] = found.depth
         self.outputs.begin(source, [*images, "overlay", "mask"])
+        evidence = None
+        if "probability" in images and "disagreement" in images:
+            evidence = evidence_of_image(found.image, images["probability"], images["disagreement"], found.mask)
+        said = note_expectation(self.outputs, source, expected_of(evidence, found.mask.ndim))
         for kind, array in images.items():
             self._image(source, kind, array, found)
         picture = for_people(mask_overlay(found.image, found.mask), found.spacing[-1] if found.spacing else None)
@@ -86,12 +91,18 @@ class FoundWriter:
         remark_on_mask(source, found.mask)
         grey = found.image if found.image.ndim == 2 else found.image.max(axis=0)
         share = vessel_share(int(np.count_nonzero(found.mask)), found.mask.shape, grey)
-        logger.info("%s: %s, %s", source, share, self.outputs.path(source, "mask"))
+        logger.info("%s: %s%s, %s", source, share, said, self.outputs.path(source, "mask"))
         if "disagreement" in found.maps:
             self.disagreements[str(source)] = disagreement_on_mask(found.maps["disagreement"], found.mask)
 
     def say_where_to_look(self) -> None:
-        """Name the images on whose vessels the cascades agree least."""
+        """Write the table of what to expect, and name the images on whose vessels the cascades agree least.
+
+        Raises:
+            InputError: the table cannot be written.
+        """
+        if self.disagreements:
+            write_expectations(self.outputs)
         names = least_agreed(self.disagreements)
         if names:
             each = ", ".join(f"{name} ({self.disagreements[name]:.3f})" for name in names)

@@ -17,6 +17,7 @@ from statistics import fmean
 import numpy as np
 
 from bundle.metrics import summarize
+from bundle.trust import TRUSTED, area_under_curve
 
 from . import experiments
 
@@ -48,6 +49,11 @@ def plain(rows: list[dict[str, str]]) -> str:
     return "\n".join(
         lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row.values()) + " |" for row in rows]
     )
+
+
+def recorded(name: str) -> str:
+    """The table as it is, if the command has been run to its end."""
+    return plain(read(name)) if (DOCS / "results" / name).exists() else "Not measured with the present weights."
 
 
 def coverage() -> str:
@@ -138,8 +144,32 @@ def every_microscope() -> str:
     return "\n".join(lines)
 
 
+def trust(tests: bool) -> str:
+    """How well the expected Dice sorts masks, and how far it is off: families left out, or sets that taught nothing."""
+    if not (DOCS / "results" / "trust.csv").exists():
+        return "The command has not come to its end with the present weights: no table is given."
+    heads = ["Set", "Of", "Masks", "Dice", f"below {TRUSTED:g}", "Area under the curve", "Off by", "In the mean"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    rows = [row for row in read("trust.csv") if (row["role"] == "test") == tests]
+    for kind in ("image", "stack", "slice"):
+        own = [row for row in rows if row["kind"] == kind]
+        families = sorted({row["family"] for row in own})
+        groups = {family: [row for row in own if row["family"] == family] for family in families}
+        for family, some in (groups | ({} if tests else {"**all**": own})).items():
+            dice, hoped = (np.array([float(row[key]) for row in some]) for key in ("dice", "expected"))
+            area = area_under_curve(hoped, dice < TRUSTED)
+            cells = [family, kind, str(len(some)), f"{dice.mean():.2f}", str(int((dice < TRUSTED).sum()))]
+            cells += ["" if np.isnan(area) else f"{area:.2f}", f"{np.abs(hoped - dice).mean():.2f}"]
+            lines.append("| " + " | ".join([*cells, f"{(hoped - dice).mean():+.2f}"]) + " |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "every_microscope": every_microscope,
+    "adapt": lambda: recorded("adapt.csv"),
+    "next_labels": lambda: recorded("next_labels.csv"),
+    "trust_families": lambda: trust(tests=False),
+    "trust_tests": lambda: trust(tests=True),
     "reconciled": lambda: reconciled(read("stacks_reconciled.csv")),
     **experiments.TABLES,
     "fusion_phantoms": lambda: fusion("phantoms"),

@@ -30,6 +30,7 @@ from ...io import Image, Reading, Source, as_source, open_image, reading_record
 from ...transforms import Stretching
 from ...volumes import StoredVolume, band_rows
 from ..disagreement import WithDisagreement
+from ..expecting import write_expectations
 from ..fingerprints import fingerprint_of_network
 from ..outputs import Outputs
 from ..windows import Windows
@@ -111,6 +112,8 @@ class StackSegmenter:
                     raise
                 logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
                 failed += 1
+        if failed < len(self.inputs):
+            write_expectations(self.outputs)
         logger.info("%d segmented, %d failed", len(self.inputs) - failed, failed)
         if failed:
             raise InputError(None, f"{failed} of {len(self.inputs)} inputs failed", "see above")

@@ -13,6 +13,9 @@ import numpy as np
 from ...errors import InputError
 from ...io import Layout, atomic, atomic_folder, write_image, write_image_planes
 from ...pictures import for_people, mask_overlay, write_png
+from ...trust import Evidence, Expectation
+from ...volumes import StoredVolume
+from ..expecting import expected_of, note_expectation
 from ..outputs import Outputs
 from ..remarks import remark_on_mask, vessel_share
 from .projections import middle_projection, picture_projection
@@ -59,10 +62,31 @@ class StackWriter:
             write_png(self.path(stack, "overlay"), for_people(mask_overlay(grey, found), pixel))
             for future in written:
                 future.result()
-        share = self.mask(stack, stack.mask.planes(), grey)
         source = stack.source
+        said = note_expectation(self.outputs, source, self.expectation(stack, stack.mask))
+        share = self.mask(stack, stack.mask.planes(), grey)
         remark_on_mask(source, middle_projection(stack.mask.rows, stack.shape))
-        logger.info("%s: %s, %s", source, share, self.path(stack, "mask"))
+        logger.info("%s: %s%s, %s", source, share, said, self.path(stack, "mask"))
+
+    def expectation(self, stack: SegmentedStack, mask: StoredVolume) -> Expectation | None:
+        """What to expect of a stack's mask, seen by blocks; None without a second opinion.
+
+        Args:
+            stack: what was found.
+            mask: of its shape, what is to be written.
+        """
+        grey, depth, total, differs = GreyBlocks(stack.image), stack.shape[0], None, False
+        for start, stop in grey.bands:
+            near = {0: grey.rows(0, start, stop)}  # the slice and its neighbours
+            for z in range(depth):
+                if z + 1 < depth:
+                    near[z + 1] = grey.rows(z + 1, start, stop)
+                s, d, found = (volume.rows(z, start, stop) for volume in (stack.probability, stack.disagreement, mask))
+                differs = differs or bool(d.any())
+                evidence = Evidence.of(near[z], s, d, found, [near[n] for n in (z - 1, z + 1) if n in near])
+                total = evidence if total is None else total + evidence
+                near.pop(z - 1, None)
+        return expected_of(total, 3) if differs else None
 
     def mask(self, stack: SegmentedStack, planes: Iterable[np.ndarray], grey: np.ndarray) -> str:
         """Write the mask.
