@@ -19,7 +19,7 @@ from .images import labelled, probabilities, scored, shipped
 Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 METHODS: dict[str, Fuse] = {
     "dbac-shipped": lambda dbac, ddmac: dbac,
-    "ddmac-averaged": lambda dbac, ddmac: ddmac,  # its weights were of two pairs, and are in the table once
+    "ddmac-shipped": lambda dbac, ddmac: ddmac,
     "average-shipped": lambda dbac, ddmac: (dbac + ddmac) / 2,
     "maximum-shipped": torch.maximum,
 }
