@@ -26,7 +26,7 @@ def remark_on_mask(source: str | os.PathLike, found: np.ndarray) -> None:
         found: bool, ``[Y, X]``, or ``[Z, Y, X]``, of which the projection counts.
     """
     if not found.any():
-        logger.warning("%s: no vessel found, the mask is empty", source)
+        logger.warning("%s: no vessel found, the mask is empty; try --high 0.8, which finds what is less sure", source)
         return
     width = median_width(found if found.ndim == 2 else found.max(axis=0))
     if not SEEN_WIDTHS[0] <= width <= SEEN_WIDTHS[1]:
