@@ -82,7 +82,9 @@ def test_python_gives_the_masks_of_segment_for_files_and_for_arrays(copy, tmp_pa
     found = open_image(tmp_path / "stack_mask.tif").array()
     assert found.any()
     np.testing.assert_array_equal(array["mask"] > 0, found > 0)
-    np.testing.assert_array_equal(array["probability"], open_image(tmp_path / "stack_probability.tif").array())
+    # the guide calls the network as it stands, the command the faster copy of it: they differ by rounding
+    probability = open_image(tmp_path / "stack_probability.tif").array()
+    np.testing.assert_allclose(array["probability"], probability, rtol=0, atol=1e-5)
 
 
 def test_fine_tuning_leaves_scores_before_and_after_curves_and_masks(copy):

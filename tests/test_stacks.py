@@ -113,8 +113,9 @@ def stack_file(path, array, spacing=(2.0, 0.5, 0.5)):
 
 
 def files(folder):
-    """The contents of a folder by name, hidden files as well."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """The contents of a folder by name, hidden files as well, but the table of the whole run and what tells of it."""
+    of_run = {"expected_dice.csv", "provenance.json"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in of_run}
 
 
 def told(folder, name="a"):

@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from bundle.errors import InputError
-from bundle.transforms import binarization
+from bundle.transforms import masks
 from bundle.volumes import StoredVolume, ahead, behind, close_gaps, hysteresis, percentiles, remove_fragments
 
 
@@ -57,7 +57,7 @@ def test_hysteresis_by_blocks_is_that_in_memory(tmp_path, seeds):
         low, high = 1 - share, 1 - share / 10
         out = StoredVolume(tmp_path / f"{seed}", values.shape, bool, rows)
         hysteresis(Counted(values), low, high, out, tmp_path / f"{seed} notes")
-        np.testing.assert_array_equal(whole(out), binarization.hysteresis(values, low, high), f"seed {seed}")
+        np.testing.assert_array_equal(whole(out), masks.hysteresis(values, low, high), f"seed {seed}")
 
 
 @pytest.mark.parametrize("seeds", [range(start, start + 40) for start in (0, 40, 80)], ids=str)
@@ -66,7 +66,7 @@ def test_fragments_are_removed_by_blocks_as_in_memory(tmp_path, seeds):
         mask, size = values > 1 - share, [0.5, 2, 3.5, 12, 60][seed % 5]
         out = StoredVolume(tmp_path / f"{seed}", mask.shape, bool, rows)
         remove_fragments(Counted(mask), size, out, tmp_path / f"{seed} notes")
-        np.testing.assert_array_equal(whole(out), binarization.remove_fragments(mask, size), f"seed {seed}")
+        np.testing.assert_array_equal(whole(out), masks.remove_fragments(mask, size), f"seed {seed}")
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
@@ -107,9 +107,9 @@ def test_gaps_are_closed_by_blocks_as_in_memory(tmp_path, size, spacing):
         mask = values > 1 - share
         out = StoredVolume(tmp_path / f"{seed}", mask.shape, bool, rows)
         source = Counted(mask)
-        ball = binarization.ball(size, spacing or (1, 1, 1))
+        ball = masks.ball(size, spacing or (1, 1, 1))
         close_gaps(source, ball, out)
-        np.testing.assert_array_equal(whole(out), binarization.close_gaps(mask, size, spacing), f"seed {seed}")
+        np.testing.assert_array_equal(whole(out), masks.close_gaps(mask, size, spacing), f"seed {seed}")
         assert source.largest <= rows + 4 * (ball.shape[1] // 2)
 
 

@@ -31,6 +31,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -122,14 +123,15 @@ class Source:
         name: of the image.
         mask: its file.
         beside: further files by kind: image, probability, disagreement, region.
-        raw: whether the image is as a microscope wrote it, so that the channel and the like are chosen of it.
+        chosen: of which of them the channel and the like are chosen: the image as a microscope wrote it, the mask where
+            there is none, or, of what segment made, neither.
         choices: what is read of this one, such as its channel, where the words do not say it of all.
     """
 
     name: str
     mask: Path
     beside: dict[str, Path] = field(default_factory=dict)
-    raw: bool = False
+    chosen: Literal["image", "mask", "neither"] = "mask"
     choices: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -140,7 +142,7 @@ class Source:
     def reading(self, kind: str, arguments: argparse.Namespace) -> dict:
         """How the mask or the image is read: where there is a raw image, channels are its and not the mask's."""
         options = {**reading_options(arguments), **self.choices}
-        if kind == ("image" if self.raw else "mask"):
+        if kind == self.chosen:
             return options
         return {"spacing": options["spacing"]}
 
@@ -199,7 +201,7 @@ def _sources(given: Iterable[str], images: Path | None) -> tuple[list[Source], i
         try:
             beside = _beside(name, path, images)
             raw = "image" in beside and image_name(beside["image"]) == name
-            sources.append(Source(name, path, beside, raw))
+            sources.append(Source(name, path, beside, "image" if raw else "mask"))
         except InputError as error:
             failed += 1
             print(error, file=sys.stderr)
@@ -227,7 +229,7 @@ def measure_segmented(
             if arguments.mode in ("stack", "both"):  # the mask has the stack's slices, the fusion has not
                 beside["image"] = given.path
             raw = beside.setdefault("image", given.path) == given.path
-            sources.append(Source(given.name, mask, beside, raw, given.choices))
+            sources.append(Source(given.name, mask, beside, "image" if raw else "neither", given.choices))
     options = {"images": None, "roi": None, "min_length": 0.0, "prune": None, "swc": False, "foreground": None}
     return measure_all(sources, 0, argparse.Namespace(**{**options, **vars(arguments)}))
 
