@@ -186,7 +186,7 @@ def segment(
         image=grey,
         depth=None if depth is None else np.asarray(depth).reshape(mask.shape[::-1]).T,
         spacing=None if spacing is None else tuple(spacing[-mask.ndim :]),
-        expectation=expected_of(evidence, mask.ndim),
+        expectation=expected_of(evidence, mask.shape),
     )
 
 

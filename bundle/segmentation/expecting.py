@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,16 +58,16 @@ def evidence_of_image(
     return total
 
 
-def expected_of(evidence: Evidence | None, dimensions: int) -> Expectation | None:
+def expected_of(evidence: Evidence | None, shape: Sequence[int]) -> Expectation | None:
     """What to expect of a mask.
 
     Args:
         evidence: what was seen of it; None if nothing is known.
-        dimensions: of the mask, 2 or 3.
+        shape: of the mask, ``[Y, X]`` or ``[Z, Y, X]``; a stack of one slice is an image.
     """
     if evidence is None:
         return None
-    kind: Kind = "image" if dimensions == 2 else "stack"
+    kind: Kind = "image" if len(shape) == 2 or shape[0] == 1 else "stack"
     return learned(kind).expect(evidence, kind)
 
 

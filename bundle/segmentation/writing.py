@@ -81,7 +81,7 @@ class FoundWriter:
         evidence = None
         if "probability" in images and "disagreement" in images:
             evidence = evidence_of_image(found.image, images["probability"], images["disagreement"], found.mask)
-        said = note_expectation(self.outputs, source, expected_of(evidence, found.mask.ndim))
+        said = note_expectation(self.outputs, source, expected_of(evidence, found.mask.shape))
         for kind, array in images.items():
             self._image(source, kind, array, found)
         picture = for_people(mask_overlay(found.image, found.mask), found.spacing[-1] if found.spacing else None)

@@ -86,7 +86,7 @@ class StackWriter:
                 evidence = Evidence.of(near[z], s, d, found, [near[n] for n in (z - 1, z + 1) if n in near])
                 total = evidence if total is None else total + evidence
                 near.pop(z - 1, None)
-        return expected_of(total, 3) if differs else None
+        return expected_of(total, stack.shape) if differs else None
 
     def mask(self, stack: SegmentedStack, planes: Iterable[np.ndarray], grey: np.ndarray) -> str:
         """Write the mask.
