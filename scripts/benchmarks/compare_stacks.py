@@ -10,6 +10,7 @@ that an interrupted run goes on and a run with other settings takes no network.
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import tifffile
 import torch
 from monai.bundle import ConfigParser
 
+from bundle.home import shipped_weights
 from bundle.io import atomic
 from bundle.metrics import Confusion, centerline_dice, median_width, write_scores
 from bundle.networks import load_weights
@@ -37,7 +39,7 @@ from bundle.transforms import (
 from bundle.volumes import reconcile
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = ROOT / "models" / "model.pt"
+WEIGHTS = {mode: shipped_weights(mode) for mode in ("fused", "stack")}
 SAMPLINGS = (((32, 256, 256), (2.0, 0.8, 0.8)), ((16, 256, 256), (5.0, 1.0, 1.0)))  # confocal, and as of vesselNN
 CHOICE_SEED, HELD_OUT_SEED = 11, 12  # of the phantoms that thresholds were chosen on, and of others
 
@@ -85,10 +87,14 @@ class Network:
     def __init__(self, folder: Path) -> None:
         config = ConfigParser()
         config.read_config(ROOT / "configs" / "inference.json")
-        self.network = load_weights(config.get_parsed_content("network_def"), WEIGHTS).eval()
-        self.network.to(memory_format=torch.channels_last)
+        network = config.get_parsed_content("network_def").eval().to(memory_format=torch.channels_last)
+        self.networks = {mode: load_weights(copy.deepcopy(network), file) for mode, file in WEIGHTS.items()}
         self.fuse = FuseFocus(**{k: v for k, v in config["fusion#0"].items() if k == "method"})
-        self.folder = folder / hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12] / self.fuse.method
+        self.folder = (
+            folder
+            / hashlib.sha256(b"".join(file.read_bytes() for file in WEIGHTS.values())).hexdigest()[:12]
+            / self.fuse.method
+        )
 
     def has(self, stack: Stack) -> bool:
         """Whether all that a comparison needs is kept."""
@@ -126,7 +132,8 @@ class Network:
 
     @torch.inference_mode()
     def _segment(self, image: torch.Tensor, scale: float = 1.0) -> np.ndarray:
-        return WholeOrWindowsInferer(scale=scale)(image[None], self.network)[0, 0].numpy().T.astype(np.float16)
+        network = self.networks["fused" if image.ndim == 3 else "stack"]
+        return WholeOrWindowsInferer(scale=scale)(image[None], network)[0, 0].numpy().T.astype(np.float16)
 
 
 def binarized(probability: np.ndarray) -> np.ndarray:
