@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -10,6 +11,9 @@ import torch
 from torch import nn
 
 from bundle.networks import CascadeEnsemble
+
+# a shell that runs the tests in the background has them ignore Ctrl-C, and the programs that they start inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
