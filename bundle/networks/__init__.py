@@ -4,7 +4,7 @@ from .baselines import DeeperUNetPlusPlus, UNet, UNetPlusPlus, count_parameters
 from .blocks import ResidualBlock, pad_to_multiple
 from .cascades import DBAC, DDMAC
 from .ensemble import AtScale, CascadeEnsemble
-from .fusing import fused
+from .faster import faster_copy
 from .memory import keep_memory
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
@@ -23,7 +23,7 @@ __all__ = [
     "UNetPlusPlus",
     "count_parameters",
     "fit_weights",
-    "fused",
+    "faster_copy",
     "keep_memory",
     "load_weights",
     "pad_to_multiple",

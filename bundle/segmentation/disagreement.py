@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..networks import CascadeEnsemble, fused
+from ..networks import CascadeEnsemble, faster_copy
 
 __all__ = ["WithDisagreement", "disagreement_on_mask", "least_agreed"]
 
@@ -17,8 +17,8 @@ __all__ = ["WithDisagreement", "disagreement_on_mask", "least_agreed"]
 class WithDisagreement(nn.Module):
     """An ensemble that gives the disagreement of its cascades beside their fusion, of one pass.
 
-    On the CPU, in evaluation, of an ensemble and no subclass, :func:`bundle.networks.fused` computes it, of the weights
-    that it has at its first image.
+    On the CPU, in evaluation, of an ensemble and no subclass, :func:`bundle.networks.faster_copy` computes it, of the
+    weights that it has at its first image.
 
     Args:
         network: a :class:`bundle.networks.CascadeEnsemble`; another network agrees with itself everywhere.
@@ -30,7 +30,7 @@ class WithDisagreement(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self._fused: list[nn.Module] = []  # in a list, since it is no part: its weights are the network's
+        self._faster: list[nn.Module] = []  # in a list, since it is no part: its weights are the network's
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         network = self._fastest(image)
@@ -44,9 +44,9 @@ class WithDisagreement(nn.Module):
         plain = type(self.network) is CascadeEnsemble and image.device.type == "cpu" and image.dtype == torch.float32
         if not plain or self.network.training or torch.is_grad_enabled():
             return self.network
-        if not self._fused:
-            self._fused.append(fused(self.network))
-        return self._fused[0]
+        if not self._faster:
+            self._faster.append(faster_copy(self.network))
+        return self._faster[0]
 
 
 def disagreement_on_mask(disagreement: np.ndarray, mask: np.ndarray) -> float:

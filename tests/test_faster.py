@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bundle.home import INFERENCE, STACK_WEIGHTS, WEIGHTS
-from bundle.networks import CascadeEnsemble, ResidualUNet, ResidualUNetPlusPlus, fused, fusing, load_weights
+from bundle.networks import CascadeEnsemble, ResidualUNet, ResidualUNetPlusPlus, faster, faster_copy, load_weights
 from bundle.segmentation import WithDisagreement
 from bundle.transforms import HysteresisThreshold
 
@@ -40,10 +40,10 @@ def trained(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.inference_mode()
 def test_it_gives_what_the_network_gives(name, lanes, monkeypatch):
-    monkeypatch.setattr(fusing, "_lanes", lambda: lanes)  # of other processors than this one
+    monkeypatch.setattr(faster, "_lanes", lambda: lanes)  # of other processors than this one
     torch.manual_seed(0)
     network = trained(NETWORKS[name]())
-    made = fused(network)
+    made = faster_copy(network)
     channels = network.encoder[0][0].residual[0].in_channels if hasattr(network, "encoder") else 3
     channels = 1 if isinstance(network, CascadeEnsemble) and "three" not in name else channels
     for batch, height, width in ((1, 40, 48), (2, 33, 18)):
@@ -55,9 +55,9 @@ def test_it_gives_what_the_network_gives(name, lanes, monkeypatch):
 def test_without_the_library_s_own_steps_it_gives_the_same(monkeypatch):
     network = trained(NETWORKS["instance in DBAC"]())
     image = torch.rand(1, 1, 40, 48)
-    expected = fused(network)(image)
-    monkeypatch.setattr(fusing, "_one_pass", lambda: False)
-    torch.testing.assert_close(fused(network)(image), expected, atol=2e-5, rtol=1e-4)
+    expected = faster_copy(network)(image)
+    monkeypatch.setattr(faster, "_one_pass", lambda: False)
+    torch.testing.assert_close(faster_copy(network)(image), expected, atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS, STACK_WEIGHTS], ids=lambda path: path.stem)

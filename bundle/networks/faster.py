@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from .blocks import Head, InstanceNorm, Node, ResidualBlock
 
-__all__ = ["fused"]
+__all__ = ["faster_copy"]
 
 
-def fused(network: nn.Module) -> nn.Module:
-    """A copy of a network for evaluation on the CPU, which gives the same up to the last digits in half the time.
+def faster_copy(network: nn.Module) -> nn.Module:
+    """A copy of a network for evaluation on the CPU, which gives the same up to the last digits in less time.
 
     Batch normalisation becomes part of the convolution before it. Rectifying, and adding what a convolution gives to
     what is there, happen while the convolution writes. Feature maps that a node sees as one are not concatenated: what
