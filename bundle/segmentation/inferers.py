@@ -15,25 +15,7 @@ __all__ = ["WholeOrWindowsInferer"]
 
 
 class WholeOrWindowsInferer(Windows, Inferer):
-    """Segment an image that fits as a whole, a larger one in overlapping windows with Gaussian weights.
-
-    Margins that show nothing in any channel, as those of a mosaic (:func:`~bundle.transforms.margins.empty_margin`),
-    hold nothing, and the network sees the image mirrored in their place: black beside the tissue would change what it
-    finds there. At another scale they are sought in the resampled image.
-
-    Where memory runs out, halves of the window are tried, and that is said.
-
-    Args:
-        window: side of a window, in pixels of the scaled image; a multiple of the network's stride.
-        overlap: share of a window that its neighbour covers as well.
-        whole_pixels: number of pixels up to which an image is segmented whole.
-        scale: factor by which the image is resampled before and the output after, so that vessels have the width in
-            pixels that the weights have seen; "auto" finds it from the widths found at the image's own scale.
-        device: where the output is put together; that of the image if None.
-
-    Raises:
-        ValueError: a scale that is neither positive nor "auto".
-    """
+    """:class:`~bundle.segmentation.windows.Windows`, with its arguments, for MONAI's configs and evaluators."""
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: object, **kwargs: object

@@ -6,6 +6,7 @@ runs diagonally is one vessel.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,9 +64,9 @@ class _OfMask(Transform):
     size: float
     unit: Unit
 
+    @abstractmethod
     def of(self, mask: np.ndarray, spacing: Sequence[float] | None = None) -> np.ndarray:
         """One channel's mask, changed."""
-        raise NotImplementedError
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Change each channel.
