@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximum_filter, minimum_filter
+
+from ..volumes import HERE, Workers
 
 __all__ = ["empty_margin", "hidden_pixels", "mirrored"]
 
@@ -61,7 +64,7 @@ def empty_margin(plane: np.ndarray) -> np.ndarray | None:
     return None if (plane[shown] == plane[shown][0]).all() else margin
 
 
-def hidden_pixels(planes: Sequence[Blocks], shape: tuple[int, int]) -> tuple[int, float]:
+def hidden_pixels(planes: Sequence[Blocks], shape: tuple[int, int], workers: Workers = HERE) -> tuple[int, float]:
     """How many pixels of images that belong together are margin, with but a part of one in memory at a time.
 
     Of images of more than some eight million pixels the maxima of squares are looked at.
@@ -69,24 +72,25 @@ def hidden_pixels(planes: Sequence[Blocks], shape: tuple[int, int]) -> tuple[int
     Args:
         planes: for each image, what gives its rows ``[n, columns]``, in order, whenever it is called; any real type.
         shape: rows and columns of each.
+        workers: who looks at the images.
 
     Returns:
         The number, without that of images whose margin is above the lowest value of all; 0 if nothing else is there.
         And that lowest value.
     """
-    found = [_hidden(blocks, shape) for blocks in planes]
+    found = workers.each("looking for margins", partial(_hidden, planes, shape), range(len(planes)))
     least = min(value for _, value in found)
     hidden = sum(count for count, value in found if value == least)
     return (0 if hidden == len(found) * shape[0] * shape[1] else hidden), least
 
 
-def _hidden(blocks: Blocks, shape: tuple[int, int]) -> tuple[int, float]:
+def _hidden(planes: Sequence[Blocks], shape: tuple[int, int], number: int) -> tuple[int, float]:
     square = math.ceil(math.sqrt(shape[0] * shape[1] / LOOKED_AT))
     columns = np.arange(0, shape[1], square)
     least: Any = None
     maxima = np.zeros((0, 0))
     start = 0
-    for block in blocks():
+    for block in planes[number]():
         if not start:
             least = block.min()
             maxima = np.empty((-(-shape[0] // square), len(columns)), block.dtype)

@@ -6,13 +6,14 @@ Of NumPy alone: :mod:`~bundle.transforms.contrast` makes MONAI's transforms of i
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Literal
 
 import numpy as np
 
-from ..volumes import ahead, percentiles
+from ..volumes import HERE, Workers, ahead, percentiles
 from .margins import Blocks, empty_margin, hidden_pixels, mirrored
 
 __all__ = ["Equalization", "Stretching", "stretch"]
@@ -103,18 +104,24 @@ class Stretching:
         self.percentiles = (lower, upper)
         self.per = per
 
-    def limits(self, planes: Sequence[Blocks], shape: tuple[int, int]) -> tuple[float, float, float | None]:
+    def limits(
+        self, planes: Sequence[Blocks], shape: tuple[int, int], workers: Workers = HERE
+    ) -> tuple[float, float, float | None]:
         """What :func:`stretch` is given for planes that are stretched alike, with but a part in memory at a time.
 
         Args:
             planes: for each plane, what gives its rows ``[n, columns]`` whenever it is called.
             shape: rows and columns.
+            workers: who looks at the planes.
 
         Returns:
             The values that become 0 and 1, and that of a margin.
         """
-        hidden, least = hidden_pixels(planes, shape)
-        low, high = percentiles(
-            lambda: ahead(chain.from_iterable(blocks() for blocks in planes)), self.percentiles, hidden
-        )
+        hidden, least = hidden_pixels(planes, shape, workers)
+        slabs = [partial(_chained, planes[start:stop]) for start, stop in workers.slabs(len(planes))]
+        low, high = percentiles(slabs, self.percentiles, hidden, workers)
         return low, high, least if hidden else None
+
+
+def _chained(planes: Sequence[Blocks]) -> Iterator[np.ndarray]:
+    return ahead(chain.from_iterable(blocks() for blocks in planes))

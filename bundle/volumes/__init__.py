@@ -10,10 +10,15 @@ from .components import hysteresis, remove_fragments
 from .order import percentiles
 from .overlap import ahead, behind
 from .reconciliation import reconcile
+from .workers import HERE, SLAB, Slab, Workers
 
 __all__ = [
+    "HERE",
+    "SLAB",
+    "Slab",
     "StoredVolume",
     "Volume",
+    "Workers",
     "ahead",
     "band_rows",
     "behind",

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io import atomic
+from .workers import Slab, Workers
 
 # pixels of a block: a slice of up to 2,896 × 2,896 is one block, and few of them at a time are in memory
 BLOCK_PIXELS = 1 << 23
@@ -43,7 +44,7 @@ class StoredVolume:
     """
 
     def __init__(self, folder: str | Path, shape: tuple[int, int, int], dtype: np.dtype | type, rows: int) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # other processes may stand elsewhere
         depth, height, width = shape
         self.shape = (int(depth), int(height), int(width))
         self.dtype = np.dtype(dtype)
@@ -60,6 +61,14 @@ class StoredVolume:
         except FileNotFoundError:
             return False
         return size == self._offset(start) + self._height(start) * self._stride * self._stored.itemsize
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Whether all blocks of the slices ``start`` to ``stop`` (not included) are there."""
+        return all(self.has(z, first) for z in range(start, stop) for first, _ in self.bands)
+
+    def missing(self, workers: Workers) -> list[Slab]:
+        """The slabs of which something is still to be written."""
+        return [slab for slab in workers.slabs(self.shape[0]) if not self.holds(*slab)]
 
     def write(self, z: int, start: int, block: np.ndarray) -> None:
         """Store a block ``[rows, X]``.

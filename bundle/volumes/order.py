@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .workers import HERE, Workers
+
 _DIGIT = 16  # bits that one pass settles: its counts take half a megabyte
 
+Blocks = Callable[[], Iterable[np.ndarray]]
+Counts = tuple[np.dtype, dict[int, np.ndarray]]  # the values' type, and for each prefix how often a digit follows it
 
-def percentiles(blocks: Callable[[], Iterable[np.ndarray]], q: Sequence[float], skip: int = 0) -> np.ndarray:
+
+def percentiles(
+    blocks: Blocks | Sequence[Blocks], q: Sequence[float], skip: int = 0, workers: Workers = HERE
+) -> np.ndarray:
     """Percentiles as :func:`numpy.percentile` gives them of all values together, in constant memory.
 
     Values are counted by the leading 16 bits of integers that have their order; a further pass counts the next 16 bits
     of those that agree with the value sought so far. 8 and 16 bits take one pass, 32 bits two, 64 bits four.
 
     Args:
-        blocks: gives arrays of one real type without NaN, whenever it is called.
+        blocks: gives arrays of one real type without NaN, whenever it is called; or several that do, for parts.
         q: percentiles, 0 to 100.
         skip: how many of the lowest values do not count.
+        workers: who counts the parts.
 
     Returns:
         float64, as many as ``q``.
@@ -27,7 +36,17 @@ def percentiles(blocks: Callable[[], Iterable[np.ndarray]], q: Sequence[float], 
     Raises:
         ValueError: no value at all, or none that counts.
     """
-    dtype, counts = _count(blocks, None, (0,))
+    parts = [blocks] if callable(blocks) else blocks
+
+    def count(shift: int | None, prefixes: Sequence[int]) -> Counts:
+        counted = workers.each("counting grey values", partial(_count_part, parts, shift, prefixes), range(len(parts)))
+        dtype, counts = counted[0]
+        for _, others in counted[1:]:
+            for prefix, one in others.items():
+                counts[prefix] += one
+        return dtype, counts
+
+    dtype, counts = count(None, (0,))
     total = int(counts[0].sum()) - skip
     if total <= 0:
         raise ValueError("no values, so no percentiles")
@@ -41,7 +60,7 @@ def percentiles(blocks: Callable[[], Iterable[np.ndarray]], q: Sequence[float], 
     width = min(_DIGIT, bits)
     for shift in range(bits - width, -1, -width):
         if shift < bits - width:
-            _, counts = _count(blocks, shift, tuple(set(found.values())))
+            _, counts = count(shift, tuple(set(found.values())))
         for rank in ranks:
             up_to = np.cumsum(counts[found[rank]])
             digit = int(np.searchsorted(up_to, rest[rank], side="right"))
@@ -50,9 +69,11 @@ def percentiles(blocks: Callable[[], Iterable[np.ndarray]], q: Sequence[float], 
     return np.array([_between(place[i], int(below[i]), total, found, dtype) for i in range(len(place))])
 
 
-def _count(
-    blocks: Callable[[], Iterable[np.ndarray]], shift: int | None, prefixes: Sequence[int]
-) -> tuple[np.dtype, dict[int, np.ndarray]]:
+def _count_part(parts: Sequence[Blocks], shift: int | None, prefixes: Sequence[int], number: int) -> Counts:
+    return _count(parts[number], shift, prefixes)
+
+
+def _count(blocks: Blocks, shift: int | None, prefixes: Sequence[int]) -> Counts:
     """Return the type, and for each prefix how often each next digit follows it; without shift, the first digits."""
     dtype, counts, first = None, {}, shift is None
     for block in blocks():

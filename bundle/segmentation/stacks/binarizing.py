@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from ... import volumes
 from ...errors import InputError
 from ...io import Image
 from ...transforms import Closing, Hysteresis, Removal, ball, pixels_of_fragment
-from ...volumes import StoredVolume
+from ...volumes import HERE, StoredVolume, Workers
 from .steps import known_steps
 
 __all__ = ["Binarization"]
@@ -59,30 +60,45 @@ class Binarization:
                 stages.append(("remove", pixels_of_fragment(step.size, spacing[::-1])))
         return stages
 
-    def by_blocks(self, probability: StoredVolume, stages: list[Stage], work: Path) -> StoredVolume:
+    def by_blocks(
+        self, probability: StoredVolume, stages: list[Stage], work: Path, workers: Workers = HERE
+    ) -> StoredVolume:
         """The mask of a stored probability.
 
         Args:
             probability: the volume.
             stages: of :meth:`stages`.
-            work: folder for the mask and what is made on the way.
+            work: folder for the mask and what is made on the way. What an interrupted run left there is taken up, if
+                it was by the same steps.
+            workers: who does it.
         """
+        folder = work / f"mask-{self._fingerprint(stages)}"
+        for other in set(work.glob("mask-*")) - {folder}:
+            shutil.rmtree(other, ignore_errors=True)
         start, stop = probability.bands[0]
-        mask = probability
-        for number, (kind, value) in enumerate(stages):
-            out = StoredVolume(work / f"{number}-{kind}", probability.shape, bool, stop - start)
-            notes = work / "notes"
+        outs = [
+            StoredVolume(folder / f"{number}-{kind}", probability.shape, bool, stop - start)
+            for number, (kind, _) in enumerate(stages)
+        ]
+        done = max((number for number, out in enumerate(outs) if out.holds(0, out.shape[0])), default=-1)
+        for number in range(done + 1, len(stages)):
+            kind, value = stages[number]
+            mask, out, notes = outs[number - 1], outs[number], folder / f"notes-{number}"
             if isinstance(value, np.ndarray):
-                volumes.close_gaps(mask, value, out)
+                volumes.close_gaps(mask, value, out, workers)
             elif value is not None:
-                volumes.remove_fragments(mask, value, out, notes)
+                volumes.remove_fragments(mask, value, out, notes, workers)
             else:
-                volumes.hysteresis(probability, self.threshold.low, self.threshold.high, out, notes)
-            shutil.rmtree(notes, ignore_errors=True)
-            if mask is not probability:
-                shutil.rmtree(mask.folder, ignore_errors=True)
-            mask = out
-        return mask
+                volumes.hysteresis(probability, self.threshold.low, self.threshold.high, out, notes, workers)
+            for old in (notes, *(out.folder for out in outs[:number])):
+                shutil.rmtree(old, ignore_errors=True)
+        return outs[-1]
+
+    def _fingerprint(self, stages: list[Stage]) -> str:
+        """What tells the mask that these stages make of a probability from others."""
+        values = [(value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value for _, value in stages]
+        told = [self.threshold.low, self.threshold.high, *zip((kind for kind, _ in stages), values, strict=True)]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
     def in_memory(self, probability: torch.Tensor) -> torch.Tensor:
         """The mask of an image ``[1, X, Y]``."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...errors import InputError
-from ...io import Image
+from ...io import Image, open_image
 from ...transforms import Stretching, stretch
-from ...volumes import band_rows
+from ...volumes import HERE, Workers, band_rows
 
 __all__ = ["EnhancedSlices", "GreyBlocks", "SliceRows"]
 
@@ -23,15 +25,19 @@ class GreyBlocks:
 
     Args:
         image: the input; an image that is no stack counts as one of one slice.
+        options: of :func:`bundle.io.open_image`, by which other processes open it too.
     """
 
-    def __init__(self, image: Image) -> None:
-        self.image, self.path = image, image.path
+    def __init__(self, image: Image, options: Mapping[str, Any] | None = None) -> None:
+        self.image, self.path, self._options = image, image.path, options
         height, width = image.shape[-2:]
         self.shape = (len(image), height, width)
         rows = band_rows(width)
         self.bands = [(start, min(start + rows, height)) for start in range(0, height, rows)]
         self._narrow = image.dtype.kind in "bui" and image.dtype.itemsize <= 2
+
+    def __reduce__(self) -> tuple[Callable[..., GreyBlocks], tuple[Path, dict[str, Any]]]:
+        return _opened, (Path(self.path).absolute(), dict(self._options or {}))
 
     def native(self, z: int, start: int, stop: int) -> np.ndarray:
         """Rows in the file's type."""
@@ -59,17 +65,22 @@ class GreyBlocks:
         return (self.rows(z, start, stop) for z in slices for start, stop in self.bands)
 
 
+def _opened(path: Path, options: dict[str, Any]) -> GreyBlocks:
+    return GreyBlocks(open_image(path, **options), options)
+
+
 class EnhancedSlices:
     """The slices of a stack with their contrast stretched, as the transform does it to the stack in memory.
 
     Args:
         grey: the stack. It is read once through here if its limits are those of the whole volume.
         contrast: says where the limits are, and of what.
+        workers: who reads it then.
     """
 
-    def __init__(self, grey: GreyBlocks, contrast: Stretching) -> None:
+    def __init__(self, grey: GreyBlocks, contrast: Stretching, workers: Workers = HERE) -> None:
         self.grey, self.contrast = grey, contrast
-        self._of_volume = self._limits(range(grey.shape[0])) if contrast.per == "volume" else None
+        self._of_volume = self._limits(range(grey.shape[0]), workers) if contrast.per == "volume" else None
 
     def each(self, slices: Iterable[int], keep: bool = True) -> Iterator[tuple[int, SliceRows]]:
         """For each slice its number, and what gives its enhanced rows.
@@ -92,9 +103,9 @@ class EnhancedSlices:
     def _stretched(self, limits: Limits, z: int, start: int, stop: int) -> np.ndarray:
         return stretch(self.grey.rows(z, start, stop), *limits)
 
-    def _limits(self, slices: Iterable[int]) -> Limits:
+    def _limits(self, slices: Iterable[int], workers: Workers = HERE) -> Limits:
         grey = self.grey
-        return self.contrast.limits([partial(grey.blocks, [z]) for z in slices], grey.shape[1:])
+        return self.contrast.limits([partial(grey.blocks, [z]) for z in slices], grey.shape[1:], workers)
 
 
 def _part(rows: np.ndarray, start: int, stop: int) -> np.ndarray:

@@ -28,7 +28,7 @@ from torch import nn
 from ...errors import InputError, input_error, is_out_of_memory, no_memory
 from ...io import Image, Reading, Source, as_source, open_image, reading_record
 from ...transforms import Stretching
-from ...volumes import StoredVolume, band_rows
+from ...volumes import HERE, StoredVolume, Workers, band_rows
 from ..disagreement import WithDisagreement
 from ..expecting import write_expectations
 from ..fingerprints import fingerprint_of_network
@@ -90,6 +90,7 @@ class StackSegmenter:
         enhanced = known_steps(contrast if isinstance(contrast, Sequence) else [contrast], (Stretching,))[0]
         self.slices = SliceNetwork(self.network, inferer, enhanced, torch.device(device), amp)
         self.binarization = Binarization(binarization)
+        self.workers: Workers = HERE  # or those of a cluster
         self.outputs = outputs or Outputs(output_dir, suffix, True, reader, network)
         self.writer = StackWriter(self.outputs)
 
@@ -130,17 +131,18 @@ class StackSegmenter:
                 another process is at it.
         """
         source = as_source(path)
-        image = open_image(source.path, **{**self.reader.options, **source.choices})
+        options = {**self.reader.options, **source.choices}
+        image = open_image(source.path, **options)
         folder = self.outputs.folder / f".{source.name}.parts"
         with work_folder(folder, image.path, lambda: self._settings(image, source)) as work:
-            grey = GreyBlocks(image)
+            grey = GreyBlocks(image, options)
             stages = self.binarization.stages(image)
             probability, disagreement = (
                 StoredVolume(work / kind, grey.shape, np.float32, band_rows(grey.shape[2]))
                 for kind in ("probability", "disagreement")
             )
-            self.slices.go_over(grey, probability, disagreement)
-            mask = self.binarization.by_blocks(probability, stages, work)
+            self.slices.go_over(grey, probability, disagreement, self.workers)
+            mask = self.binarization.by_blocks(probability, stages, work, self.workers)
             yield SegmentedStack(source, image, grey.shape, probability, disagreement, mask)
 
     def write(self, stack: SegmentedStack) -> None:

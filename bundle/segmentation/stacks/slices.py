@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from ...io import image_name
 from ...transforms import Stretching
-from ...volumes import StoredVolume, ahead, behind
+from ...volumes import HERE, Slab, StoredVolume, Workers, ahead, behind
 from ..windows import Windows
 from .projections import middle_projection
 from .reading import EnhancedSlices, GreyBlocks, SliceRows
@@ -50,29 +51,41 @@ class SliceNetwork:
         """What the network gives ``[1, 2, X, Y]`` of an enhanced image ``[1, 1, X, Y]``, through the inferer."""
         return self.inferer(image.to(self.device), self)
 
-    @torch.inference_mode()
-    def go_over(self, grey: GreyBlocks, probability: StoredVolume, disagreement: StoredVolume) -> None:
+    def go_over(
+        self, grey: GreyBlocks, probability: StoredVolume, disagreement: StoredVolume, workers: Workers = HERE
+    ) -> None:
         """Compute the slices that are missing.
 
         Args:
             grey: the stack.
             probability: of its shape; what is not there yet is written.
             disagreement: the same.
+            workers: who does it.
 
         Raises:
             InputError: a slice cannot be read, or no room is left.
         """
-        depth, height, width = grey.shape
+        depth = grey.shape[0]
         # the probability of a block is written after its disagreement, and stands for both
-        missing = [z for z in range(depth) if not all(probability.has(z, start) for start, _ in probability.bands)]
+        missing = _missing(probability, (0, depth))
         if not missing:
             return
         done = depth - len(missing)
         if done:
             logger.info("%s: goes on with slice %d, %d of %d are there", grey.path, missing[0] + 1, done, depth)
-        slices = EnhancedSlices(grey, self.contrast)
+        slices = EnhancedSlices(grey, self.contrast, workers)
         scale = self._fit(slices) if self.inferer.scale == "auto" else self.inferer.scale
-        name = image_name(grey.path)
+        slabs = [slab for slab in workers.slabs(depth, 1) if not probability.holds(*slab)]
+        workers.each("network", partial(self._see, slices, probability, disagreement, scale), slabs)
+
+    @torch.inference_mode()
+    def _see(
+        self, slices: EnhancedSlices, probability: StoredVolume, disagreement: StoredVolume, scale: float, slab: Slab
+    ) -> None:
+        """Compute what is missing of a slab."""
+        missing = _missing(probability, slab)
+        depth, height, width = slices.grey.shape
+        name, done = image_name(slices.grey.path), depth - len(missing)
         bar = tqdm(desc=name, total=depth, initial=done, unit="slice", ncols=100, leave=False, disable=None)
         with bar, behind() as call:
             for z, read in ahead(slices.each(missing)):
@@ -86,12 +99,17 @@ class SliceNetwork:
                     call(probability.write, z, start, block[0])
                 bar.update()
 
+    @torch.inference_mode()
     def _fit(self, slices: EnhancedSlices) -> float:
         """The scale that the projection of the enhanced slices asks for."""
         shape = slices.grey.shape
         reads = dict(slices.each(range(shape[0]), keep=False))
         shown = middle_projection(lambda z, start, stop: reads[z](start, stop), shape)
         return self.inferer.fit(_tensor(shown).to(self.device), self)
+
+
+def _missing(probability: StoredVolume, slab: Slab) -> list[int]:
+    return [z for z in range(*slab) if not probability.holds(z, z + 1)]
 
 
 def _tensor(rows: np.ndarray) -> torch.Tensor:

@@ -34,4 +34,4 @@ class SegmentedStack:
     @property
     def work(self) -> Path:
         """The folder of its blocks, for what else is made on the way and dropped with them."""
-        return self.mask.folder.parent
+        return self.probability.folder.parent
