@@ -30,6 +30,7 @@ ROOMS = [
     "home",
     "io",
     "volumes",
+    "cluster",
     "graphs",
     "phantoms",
     "transforms",

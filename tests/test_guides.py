@@ -131,6 +131,18 @@ def test_a_watched_folder_ends_in_a_page_of_all_its_stacks(copy):
     assert (copy / "results" / "report.html").stat().st_size > 100_000
 
 
+def test_a_cluster_of_this_machine_gives_the_masks_of_segment(copy, tmp_path):
+    run_here("cluster.md", copy)
+    words = ["segment", str(copy / "stack.ome.tif"), "--mode", "stack", "--output", str(tmp_path)]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "bundle", *words], cwd=ROOT, env=one_thread, check=True)
+    for kind in ("mask", "probability", "disagreement"):
+        mine = open_image(copy / "masks3d" / f"stack_{kind}.ome.zarr")
+        theirs = open_image(tmp_path / f"stack_{kind}.tif")
+        np.testing.assert_array_equal(mine.array(), theirs.array())
+        assert mine.spacing == theirs.spacing
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
 def test_what_is_not_run_here_is_run_by_a_check_that_reads_the_guide(guide):
     for block in blocks(guide):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-import xarray
 import zarr
 
 import bundle
@@ -50,6 +49,7 @@ def test_arrays_of_other_libraries_are_taken_and_a_slice_is_an_image(stack):
 
 
 def test_arrays_of_xarray_are_taken(stack):
+    xarray = pytest.importorskip("xarray")
     named = xarray.DataArray(stack[1], dims=("y", "x"))
     assert np.array_equal(segment(named).mask, segment(stack[1]).mask)
 

@@ -27,11 +27,15 @@ An input whose mask is there already is skipped, so that an interrupted command 
 stack goes on with the slices that are missing; those that are done lie in OUT/.NAME.parts until then. A bad input gives
 one line, and the others go on. The steps are those of configs/inference.json.
 
+With --cluster a stack is worked on by many processes: those of this machine (local), jobs of Slurm (slurm),
+or the workers of a Dask scheduler (its address). OUT must be on a disk that all of them see (docs/guides/cluster.md).
+
 Examples:
   python -m bundle segment image.tif --output masks
   python -m bundle segment stacks/*.oif --channel 1 --output masks
   python -m bundle segment stack.ome.tif --mode stack --output masks3d --format nifti
   python -m bundle segment stacks --measure --output measured
+  python -m bundle segment big.ome.zarr --mode stack --cluster local --format ome-zarr --output masks3d
   python -m bundle segment images --scale 0.5 --output masks     vessels twice as wide as those the weights have seen
 """
 
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
 
     from ..io import Source
     from ..runner import PlainConfig
+    from ..volumes import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     add_segmenting_arguments(parser)
     parser.add_argument("--measure", action="store_true", help="measure the vessels of the masks too")
+    parser.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="with --mode stack, by many processes: local, slurm, or the address of a Dask scheduler",
+    )
+    parser.add_argument("--workers", metavar="N", type=_count, help="processes or jobs that --cluster starts")
 
 
 def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,14 +134,15 @@ def run(arguments: argparse.Namespace) -> int:
     sources, failed = listed_sources(arguments.inputs, reading_options(arguments), arguments.stack_from)
     if not sources:
         return 1
+    _check_cluster(arguments)
     parser = configured(arguments, sources)
     if not arguments.measure:
-        segment_files(parser)
+        _segment(parser, arguments)
         return 1 if failed else 0
     from .measure import measure_segmented
 
     try:
-        segment_files(parser)
+        _segment(parser, arguments)
     except InputError as error:  # the masks that there are get their numbers all the same
         failed += 1
         print(error, file=sys.stderr)
@@ -138,8 +150,29 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if measure_segmented(finished, arguments) or failed else 0
 
 
-def segment_files(parser: ConfigParser | PlainConfig) -> None:
+def _check_cluster(arguments: argparse.Namespace) -> None:
+    if arguments.cluster and arguments.mode != "stack":
+        raise InputError(None, "--cluster is for stacks slice by slice", "say --mode stack, or leave --cluster out")
+    if arguments.workers and arguments.cluster not in ("local", "slurm"):
+        raise InputError(None, "--workers is for --cluster local or slurm", "say one of them, or leave --workers out")
+
+
+def _segment(parser: ConfigParser | PlainConfig, arguments: argparse.Namespace) -> None:
+    if not arguments.cluster:
+        segment_files(parser)
+        return
+    from ..cluster import cluster
+
+    with cluster(arguments.cluster, arguments.output, arguments.workers) as workers:
+        segment_files(parser, workers)
+
+
+def segment_files(parser: ConfigParser | PlainConfig, workers: Workers | None = None) -> None:
     """Segment what a config of :func:`configured` names.
+
+    Args:
+        parser: the config.
+        workers: who works on stacks; this process if None.
 
     Raises:
         InputError: an input failed; its own line has been logged.
@@ -148,7 +181,10 @@ def segment_files(parser: ConfigParser | PlainConfig) -> None:
 
     keep_memory()
     try:
-        parser.get_parsed_content("segmenter").run()
+        segmenter = parser.get_parsed_content("segmenter")
+        if workers is not None:
+            segmenter.workers = workers
+        segmenter.run()
     except Exception as exception:
         error = input_error(exception)
         if error is None:
@@ -255,6 +291,12 @@ def log_to_terminal() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return int(text)
 
 
 def _scale(text: str) -> float | str:

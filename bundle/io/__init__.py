@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from .atomic import atomic, atomic_folder, check_writable, remove
+from .atomic import atomic, atomic_folder, check_writable, remove, scratch_folder
 from .extras import format_library
 from .formats import SUFFIXES, is_folder_format, is_readable, open_image, open_recordings
 from .image import Image, Recording, choose, relabel
@@ -80,6 +80,7 @@ __all__ = [
     "relabel",
     "remark",
     "remove",
+    "scratch_folder",
     "size_and_time",
     "sources",
     "write_image",

@@ -94,6 +94,30 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """A hidden folder that only this user may open, and that is gone afterwards.
+
+    That of a killed process goes when the next one writes beside it.
+
+    Args:
+        path: what it stands for; it lies beside that.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    path = Path(path)
+    folder = _hidden(path)
+    with plainly(path.parent, folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        folder.mkdir(0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def check_writable(folder: str | Path) -> None:
     """Make sure, before any work, that files can be written to a folder, which need not be there yet.
 

@@ -1,0 +1,108 @@
+"""Parts of a volume on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..volumes import SLAB, Slab
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Cluster"]
+
+logger = logging.getLogger(__name__)
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+_loaded = threading.local()  # a thread computes one part at a time, with a network of its own
+
+
+class Cluster:
+    """Workers of :class:`bundle.volumes.Workers` that are processes of a Dask cluster.
+
+    Blocks go by the disk, which all of them share, and never by the network. So a worker that is lost takes nothing
+    with it but the part it was at, which another does again, and what a killed command has finished is found by the
+    next.
+
+    Args:
+        client: of the cluster.
+        folder: an empty one that all workers see; what they are to do goes there.
+        slab: slices of every part; as many as the work asks for if None. It changes no result.
+    """
+
+    def __init__(self, client: Client, folder: str | Path, slab: int | None = None) -> None:
+        self.client = client
+        self.folder = Path(folder).absolute()
+        self.slab = slab
+
+    def slabs(self, depth: int, least: int = SLAB) -> list[Slab]:
+        """Cut a volume to slabs of the fewest slices that are worth a part."""
+        step = self.slab or least
+        return [(start, min(start + step, depth)) for start in range(0, depth, step)]
+
+    def each(self, what: str, function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+        """Call a function with each part, wherever there is a worker for it.
+
+        Raises:
+            InputError: what a part raises; or workers die of it, do not see the folder, or the cluster is gone.
+        """
+        if not parts:
+            return []
+        from distributed import KilledWorker, as_completed
+
+        file = self.folder / f"{uuid.uuid4().hex}.pickle"
+        file.write_bytes(pickle.dumps(function))
+        keys = [f"{what}-{file.stem}-{number}" for number in range(len(parts))]
+        logger.debug("%s: %d parts", what, len(parts))
+        futures = self.client.map(_call, [str(file)] * len(parts), list(parts), key=keys, pure=False)
+        results: dict[str, Result] = {}
+        try:
+            with tqdm(desc=what, total=len(parts), unit="part", ncols=100, leave=False, disable=None) as bar:
+                for future, result in as_completed(futures, loop=self.client.loop, with_results=True):
+                    results[future.key] = result
+                    bar.update()
+        except KilledWorker as error:
+            problem = f"{what}: several workers were lost at the same part"
+            raise InputError(None, problem, "give each of them more memory, and the same command again") from error
+        except (CancelledError, OSError) as error:
+            if isinstance(error, OSError) and self.client.status == "running":
+                raise
+            problem = "the cluster's scheduler is gone; what was finished is kept"
+            raise InputError(None, problem, "start one, and give the same command again") from error
+        finally:
+            if self.client.status == "running":
+                self.client.cancel(futures)
+            file.unlink(missing_ok=True)
+        return [results[key] for key in keys]
+
+
+def _call(file: str, part: Any) -> Any:
+    """What a worker does.
+
+    Sums of floats depend on the number of threads: a part is computed by one, so that its bytes are the same anywhere.
+    """
+    torch.set_num_threads(1)
+    if getattr(_loaded, "file", None) != file:
+        _loaded.file = None
+        try:
+            contents = Path(file).read_bytes()
+        except FileNotFoundError as error:
+            problem = f"is not seen by the worker on {socket.gethostname()}"
+            remedy = "choose an output folder on a disk that all machines share"
+            raise InputError(Path(file).parent.parent, problem, remedy) from error
+        _loaded.function, _loaded.file = pickle.loads(contents), file
+    return _loaded.function(part)

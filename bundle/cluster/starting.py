@@ -1,0 +1,116 @@
+"""Starting a Dask cluster, on this machine or by Slurm, or joining one that runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..home import VERSION
+from ..io import format_library, scratch_folder
+from .parts import Cluster
+
+__all__ = ["cluster"]
+
+logger = logging.getLogger(__name__)
+
+HERE_ONLY = "127.0.0.1"
+JOB = {"cores": 1, "processes": 1, "memory": "4 GiB"}  # where Dask's own settings say nothing
+
+
+@contextmanager
+def cluster(where: str, output: str | Path, count: int | None = None, slab: int | None = None) -> Iterator[Cluster]:
+    """Workers, as long as the ``with`` lasts.
+
+    Args:
+        where: ``local`` starts processes on this machine, which nobody reaches from outside; ``slurm`` asks Slurm for
+            jobs, as ``jobqueue.yaml`` of Dask says; all else is the address of a scheduler, such as
+            ``tcp://10.0.0.1:8786``.
+        output: folder that all workers see.
+        count: of workers to start; by default as many as this machine has processors, or one job.
+        slab: of :class:`Cluster`.
+
+    Raises:
+        InputError: the cluster cannot be started or reached, or runs another version of this package.
+    """
+    distributed = format_library("distributed", None, "--cluster", "cluster")
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # a worker that is lost is no error: another goes on
+    with scratch_folder(Path(output) / "cluster") as folder:
+        started: Any = None
+        try:
+            if where == "local":
+                started = _local(distributed, count)
+            elif where == "slurm":
+                started = _slurm(distributed, folder, count)
+            client = distributed.Client(started or where, timeout="30s", set_as_default=False)
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            if started is not None:
+                started.close()
+            raise InputError(None, f"no cluster at {where} ({error})", "see docs/guides/cluster.md") from error
+        try:
+            _check_versions(client)
+            logger.info("cluster: %s, dashboard %s", _described(client, where), client.dashboard_link)
+            yield Cluster(client, folder, slab)
+        finally:
+            client.close()
+            if started is not None:
+                started.close()
+
+
+def _local(distributed: Any, count: int | None) -> Any:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return distributed.LocalCluster(
+        n_workers=count or processors,
+        threads_per_worker=1,
+        host=HERE_ONLY,
+        dashboard_address=f"{HERE_ONLY}:0",
+        security=distributed.Security.temporary(),
+        silence_logs=logging.ERROR,
+        env={"TQDM_DISABLE": "1"},
+    )
+
+
+def _slurm(distributed: Any, folder: Path, count: int | None) -> Any:
+    jobqueue = format_library("dask_jobqueue", None, "--cluster slurm", "cluster")
+    from dask import config
+
+    unsaid = {name: value for name, value in JOB.items() if config.get(f"jobqueue.slurm.{name}", None) is None}
+    started = jobqueue.SLURMCluster(
+        security=distributed.Security.temporary(),
+        shared_temp_directory=str(folder),
+        scheduler_options={"dashboard_address": ":0"},
+        **unsaid,
+    )
+    # so many at any time: a job whose time is up is followed by another
+    started.adapt(minimum=count or 1, maximum=count or 1)
+    return started
+
+
+def _check_versions(client: Any) -> None:
+    """Refuse workers that would compute with another program than this."""
+    try:
+        found = set(client.run(_version).values())
+    except Exception as error:
+        problem = f"the cluster's workers cannot load this package ({error})"
+        raise InputError(None, problem, "install the same version for them") from error
+    if found - {_version()}:
+        problem = f"the cluster's workers have the versions {', '.join(sorted(found))}, and here is {_version()}"
+        raise InputError(None, problem, "install the same for all")
+
+
+def _version() -> str:
+    import torch
+
+    return f"{VERSION} with PyTorch {torch.__version__}"
+
+
+def _described(client: Any, where: str) -> str:
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    threads = sum(worker["nthreads"] for worker in workers.values())
+    if not workers:
+        return f"{where}, no worker yet"
+    return f"{where}, {len(workers)} worker{'s' * (len(workers) > 1)} of {threads} thread{'s' * (threads > 1)} in all"

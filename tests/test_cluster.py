@@ -1,0 +1,245 @@
+"""Stacks on many workers: the same as on one, whatever the parts, and whoever is killed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import distributed
+import numpy as np
+import pytest
+import torch
+import zarr
+from scipy.ndimage import gaussian_filter
+from torch import nn
+
+from bundle.cluster import Cluster, cluster
+from bundle.io import Reading, write_image
+from bundle.segmentation import StackSegmenter, Windows
+from bundle.transforms import Closing, Hysteresis, Removal, Stretching, masks
+from bundle.volumes import StoredVolume, close_gaps, hysteresis, remove_fragments
+
+ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.usefixtures("one_thread")
+posix = pytest.mark.skipif(os.name == "nt", reason="kills processes by signals")
+
+
+class InSlabs:
+    """Workers that are sent what they do, know nothing of each other, and are done in no order."""
+
+    def __init__(self, least, seed=0):
+        self.least, self.rng, self.calls = least, np.random.default_rng(seed), []
+
+    def slabs(self, depth, least=1):
+        return [(start, min(start + self.least, depth)) for start in range(0, depth, self.least)]
+
+    def each(self, what, function, parts):
+        results = [None] * len(parts)
+        for number in self.rng.permutation(len(parts)):
+            self.calls.append((what, parts[number]))
+            results[number] = pickle.loads(pickle.dumps(function))(parts[number])
+        return results
+
+
+def stored(folder, array, rows):
+    volume = StoredVolume(folder, array.shape, array.dtype, rows)
+    for z in range(array.shape[0]):
+        for start, stop in volume.bands:
+            volume.write(z, start, array[z, start:stop])
+    return volume
+
+
+def whole(volume):
+    return np.stack(list(volume.planes()))
+
+
+# volumes by slabs
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_mask_is_made_by_slabs_as_in_memory(tmp_path, seed):
+    """From salt and pepper to smooth worms, of any sides, slabs and bands."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(side) for side in rng.integers(1, (14, 18, 16)))
+    values = gaussian_filter(rng.random(shape), rng.choice([0, 0.6, 1.2]))
+    values = values.ravel().argsort().argsort().reshape(shape) / max(1, values.size - 1)
+    share, rows, workers = rng.uniform(0.02, 0.6), int(rng.integers(1, shape[1] + 2)), InSlabs(int(rng.integers(1, 6)))
+    volume = stored(tmp_path / "volume", values, int(rng.integers(1, shape[1] + 2)))
+    kept, closed, cleaned = (StoredVolume(tmp_path / name, shape, bool, rows) for name in ("kept", "closed", "cleaned"))
+    low, high = 1 - share, 1 - share / 10
+    expected = masks.hysteresis(values, low, high)
+    hysteresis(volume, low, high, kept, tmp_path / "notes", workers)
+    np.testing.assert_array_equal(whole(kept), expected)
+    size = [1, 1.5, 2][seed % 3]
+    expected = masks.close_gaps(expected, size, None)
+    close_gaps(kept, masks.ball(size, (1, 1, 1)), closed, workers)
+    np.testing.assert_array_equal(whole(closed), expected)
+    size = [0.5, 2, 3.5, 12, 60][seed % 5]
+    remove_fragments(closed, size, cleaned, tmp_path / "notes of fragments", workers)
+    np.testing.assert_array_equal(whole(cleaned), masks.remove_fragments(expected, size))
+
+
+@pytest.mark.parametrize("least", [1, 2, 3, 5, 12])
+def test_a_vessel_that_winds_through_all_slabs_and_turns_back_is_one(tmp_path, least):
+    """Worked by hand: down on one side, up on the other and down again, its seed in the last slice it comes to."""
+    values = np.zeros((12, 7, 5))
+    values[:, 0, 0] = values[:, 3, 2] = values[:, 6, 4] = 0.5
+    values[11, 0:4, 0] = values[11, 3, :3] = 0.5
+    values[0, 3:7, 2] = values[0, 6, 2:] = 0.5
+    values[11, 6, 4] = 1
+    values[3:9, 0, 4] = 0.6  # not connected to it
+    out, workers = StoredVolume(tmp_path / "mask", values.shape, bool, 2), InSlabs(least)
+    hysteresis(stored(tmp_path / "volume", values, 7), 0.4, 0.9, out, tmp_path / "notes", workers)
+    expected = values > 0
+    expected[3:9, 0, 4] = False
+    np.testing.assert_array_equal(whole(out), expected)
+    voxels = int(expected.sum())
+    for size, there in ((voxels, True), (voxels + 1, False)):
+        again = StoredVolume(tmp_path / f"{size}", values.shape, bool, 7)
+        remove_fragments(out, size, again, tmp_path / f"notes {size}", workers)
+        assert whole(again).any() == there
+
+
+# stacks
+
+
+@pytest.fixture(scope="module")
+def network(random_ensemble):
+    """A tiny network with random weights."""
+    return random_ensemble([2, 4], 3)
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Dask as it is, its workers in threads of this process."""
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as started,
+        distributed.Client(started, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def stack_folder(path, shape=(11, 50, 70), chunks=(3, 17, 29), dtype=np.uint16, seed=0):
+    """An OME-Zarr stack in chunks as others make them, with structure at the size of vessels."""
+    rng = np.random.default_rng(seed)
+    smooth = gaussian_filter(rng.random(shape), 1.5)
+    smooth = (smooth - smooth.min()) / np.ptp(smooth) + rng.normal(0, 0.03, shape)
+    array = (smooth * 3e4 + 2e4).astype(dtype)
+    write_image(path, array, "ZYX", (2.0, 0.5, 0.5))
+    group = zarr.open_group(path, mode="r+")
+    group.create_array("0", data=array, chunks=chunks, overwrite=True)
+    return path
+
+
+def segment(path, output, network, workers=None, suffix=".ome.zarr", per="slice", **windows):
+    """Segment a stack, by these workers."""
+    steps = [Hysteresis(0.5, 0.6), Closing(2), Removal(30)]
+    windows = Windows(**windows)
+    segmenter = StackSegmenter([path], output, Reading(), Stretching(per=per), network, windows, steps, suffix=suffix)
+    if workers is not None:
+        segmenter.workers = workers
+    segmenter.run()
+    return files(output)
+
+
+def files(folder):
+    """All files of a folder, hidden ones as well, by their sums, but for the table of the run and what tells of it."""
+    of_run = {"expected_dice.csv", "provenance.json"}
+    found = {str(path.relative_to(folder)): path for path in Path(folder).rglob("*") if path.is_file()}
+    return {name: zlib.crc32(path.read_bytes()) for name, path in found.items() if name not in of_run}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "dtype", "slab", "options"),
+    [
+        ((3, 17, 29), np.uint16, None, {}),
+        ((11, 50, 70), np.uint8, 4, {"per": "volume"}),
+        ((1, 9, 70), np.float32, 1, {"per": "volume", "scale": 0.7}),
+        ((4, 50, 13), np.uint16, 3, {"whole_pixels": 0, "window": 32, "suffix": ".tif"}),
+    ],
+    ids=["slices", "volume", "float, slices of one", "windows"],
+)
+def test_a_stack_on_a_cluster_is_that_on_one_machine_to_the_last_bit(
+    client, network, tmp_path, chunks, dtype, slab, options
+):
+    path = stack_folder(tmp_path / "a.ome.zarr", chunks=chunks, dtype=dtype)
+    expected = segment(path, tmp_path / "one", network, **options)
+    (tmp_path / "work").mkdir()
+    found = segment(path, tmp_path / "many", network, Cluster(client, tmp_path / "work", slab), **options)
+    assert found == expected and any("mask" in name for name in found)
+    assert not list((tmp_path / "work").iterdir())
+
+
+# killed
+
+
+class Slow(nn.Module):
+    """Takes its time for a slice, and notes which process has seen which."""
+
+    def __init__(self, seen, seconds):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.where = [str(seen), seconds]  # in a list, as it tells of no other network
+
+    def forward(self, image):
+        seen, seconds = self.where
+        with open(seen, "a", encoding="utf-8") as stream:
+            stream.write(f"{os.getpid()} {zlib.crc32(image.contiguous().numpy().tobytes())}\n")
+        time.sleep(seconds)
+        return nn.functional.avg_pool2d(image * self.weight, 3, 1, 1)
+
+
+def segment_slowly(path, output, seen):
+    """What the processes of a test that are killed do."""
+    torch.set_num_threads(1)
+    with cluster("local", output, 2) as workers:
+        segment(path, output, Slow(seen, 0.2), workers)
+
+
+def wait_for(lines, file, process):
+    """What was seen, when it is so many slices."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        found = file.read_text(encoding="utf-8").split() if file.exists() else []
+        if len(found) >= 2 * lines:
+            return found[::2], found[1::2]
+        time.sleep(0.02)
+    raise AssertionError(f"{lines} slices were not seen: {process.communicate()}")
+
+
+@posix
+def test_a_killed_worker_and_a_killed_command_lose_nothing_and_repeat_only_what_was_in_flight(client, tmp_path):
+    depth = 40
+    path, seen = stack_folder(tmp_path / "a.ome.zarr", (depth, 30, 40), (7, 30, 40)), tmp_path / "seen"
+    expected = segment(path, tmp_path / "one", Slow(tmp_path / "one machine", 0))
+    code = "import sys; from test_cluster import segment_slowly; segment_slowly(*sys.argv[1:])"
+    folders = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, str(path), str(tmp_path / "out"), str(seen)],
+        env={**os.environ, "PYTHONPATH": folders},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        processes, _ = wait_for(5, seen, command)
+        os.kill(int(processes[-1]), signal.SIGKILL)
+        processes, _ = wait_for(20, seen, command)
+        assert len(set(processes)) >= 2
+    finally:
+        command.kill()
+        command.communicate()
+    time.sleep(1)  # its workers see that it is gone
+    assert not (tmp_path / "out" / "a_mask.ome.zarr").exists()
+    (tmp_path / "work").mkdir()
+    found = segment(path, tmp_path / "out", Slow(seen, 0), Cluster(client, tmp_path / "work"))
+    assert found == expected
+    slices = seen.read_text(encoding="utf-8").split()[1::2]
+    assert len(set(slices)) == depth
+    assert len(slices) <= depth + 1 + 2  # one by the worker, two by the command
