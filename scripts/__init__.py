@@ -6,6 +6,6 @@
 - ``benchmarks``: measures all else, into docs/results
 - ``tables``: remakes pages and tables of results that are committed, ``python -m scripts.tables.results``
 
-Experiments that are over have left their scores in docs/results; docs/results.md names the commit that holds the
+Experiments that are over have left their scores in docs/results; docs/experiments names the commit that holds the
 programs that made them.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,22 +12,24 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from npe2 import PluginManifest
 
 from bundle.desk import PATTERNS, napari_get_reader, read_layers, sample, write_layer
 from bundle.desk.layers import (
     Layout,
+    box_layer,
     graph_layers,
     nearest_vessel,
     picture_of,
     result_layers,
     spacing_of,
-    strokes_layer,
 )
 from bundle.desk.saving import file_name, save_for_training, save_tables
 from bundle.errors import InputError
 from bundle.interface import Segmentation, measure
 from bundle.io import open_image, write_ome_tiff
 from bundle.measurements import read_table
+from bundle.trust import look_into_boxes
 
 DESK = Path(__file__).resolve().parents[1] / "bundle" / "desk"
 SPACING = (2.0, 0.8, 0.8)
@@ -67,11 +69,11 @@ def test_napari_and_qt_are_imported_by_what_draws_alone():
         assert ("from qtpy" in text or "from napari" in text.split("def ")[0]) == (path.name in needs), path
 
 
-@pytest.mark.skipif(importlib.util.find_spec("npe2") is None, reason="npe2 is of the extra napari")
-def test_npe2_takes_the_manifest():
-    from npe2 import PluginManifest
-
-    PluginManifest.from_file(DESK / "napari.yaml").validate_imports()
+def test_npe2_takes_the_manifest_to_which_the_package_s_entry_point_leads():
+    manifest = PluginManifest.from_file(DESK / "napari.yaml")
+    assert [widget.display_name for widget in manifest.contributions.widgets or []] == ["Vessels"]
+    project = tomllib.loads((DESK.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["napari.manifest"] == {manifest.name: "bundle.desk:napari.yaml"}
 
 
 def test_each_channel_is_a_layer_with_its_name_and_its_pixel_size(tmp_path):
@@ -166,21 +168,17 @@ def test_results_lie_on_the_image_and_vessels_on_its_pixels():
     assert nearest_vessel(vectors, owner, middle + (9, 2, 2), np.array((-2.0, 0, 0)), (0, 1, 2), 5) == 2
 
 
-@pytest.mark.skipif(importlib.util.find_spec("napari") is None, reason="napari is of the extra napari")
-def test_napari_takes_the_layers_and_its_sliders_stay_as_the_image_has_them():
-    from napari.components import ViewerModel
-
-    mask = np.zeros((5, 40, 60), bool)
-    mask[1:4, 18:23, :] = True
-    share, layout = mask.astype(np.float32), Layout.of(mask.shape, SPACING)
-    viewer = ViewerModel()
-    viewer.add_image(share, name="a", **layout.arguments())
-    before = viewer.dims.range
-    found = result_layers("a", Segmentation(mask, share, 0 * share, mask, None, SPACING), layout)
-    found += [strokes_layer("a", mask.shape, layout), *graph_layers("a", measure(mask, SPACING), mask.shape, layout)]
-    for data, options, kind in found:
-        getattr(viewer, f"add_{kind}")(data, **options)
-    assert viewer.dims.range == before and len(viewer.layers) == 7
+def test_the_frame_of_a_place_runs_around_its_pixels_in_its_slice():
+    share = np.random.default_rng(0).random((3, 40, 64)).astype(np.float32)
+    boxes = list(look_into_boxes(share, share, share, share > 0.5, 32))
+    assert len(boxes) == 3 * 2 * 2
+    for box in boxes:
+        ((corners,), _, kind) = box_layer("a", box, Layout.of(share.shape, SPACING))
+        assert kind == "shapes" and set(corners[:, 0]) == {box.z}
+        area = (
+            abs(np.dot(corners[:, 1], np.roll(corners[:, 2], 1)) - np.dot(corners[:, 2], np.roll(corners[:, 1], 1))) / 2
+        )
+        assert area == share[box.z, box.rows, box.columns].size
 
 
 def test_an_empty_mask_has_no_vessels_to_show():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import xarray
 import zarr
 
 import bundle
@@ -49,7 +50,6 @@ def test_arrays_of_other_libraries_are_taken_and_a_slice_is_an_image(stack):
 
 
 def test_arrays_of_xarray_are_taken(stack):
-    xarray = pytest.importorskip("xarray")
     named = xarray.DataArray(stack[1], dims=("y", "x"))
     assert np.array_equal(segment(named).mask, segment(stack[1]).mask)
 

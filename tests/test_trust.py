@@ -18,7 +18,7 @@ from bundle.__main__ import main
 from bundle.home import STACK_WEIGHTS, WEIGHTS
 from bundle.io import note_finding, read_findings
 from bundle.phantoms import make_phantom
-from bundle.trust import TRUSTED, Evidence, Learned, area_under_curve, boxes, choose, fit, learned
+from bundle.trust import TRUSTED, Evidence, Learned, area_under_curve, boxes, choose, fit, learned, look_into_boxes
 
 shipped = pytest.mark.skipif(
     not (WEIGHTS.exists() and STACK_WEIGHTS.exists()), reason="the shipped weights are not here (models/)"
@@ -229,6 +229,23 @@ def test_places_are_chosen_where_most_is_wrong_and_no_two_that_are_alike():
 
 
 @shipped
+def test_what_is_labelled_already_stands_for_what_is_like_it_and_is_not_chosen_again():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((64, 192), bool)
+    mask[28:36] = True
+    share = np.where(mask, 0.9, 0.05).astype(np.float32)
+    share[:, 64:128] = np.where(mask[:, 64:128], 0.6, 0.4)  # the middle is in doubt
+    image = share + rng.normal(0, 0.02, share.shape)
+    places = list(look_into_boxes(image, share, abs(share - mask), mask, 64))
+    assert [str(place) for place in places][1] == "rows 0 to 63, columns 64 to 127"
+    evidence = [place.evidence for place in places]
+    first = choose(evidence, learned("image"), "image", 1)
+    assert first.order == (1,)
+    rest = choose(evidence, learned("image"), "image", 5, labelled=[1])
+    assert set(rest.order) == {0, 2} and rest.covered[0] == pytest.approx(first.covered[1])
+    assert choose(evidence, learned("image"), "image", 5, labelled=[0, 1, 2]).order == ()
+
+
 def test_next_ranks_boxes_of_images_and_writes_what_it_says(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for number in range(2):

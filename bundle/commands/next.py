@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError, input_error
@@ -36,7 +35,7 @@ from .words import add_reading_arguments, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from ..interface import Segmentation
-    from ..trust import Choice, Evidence, Kind
+    from ..trust import Box, Choice, Kind
 
 TABLE = "next.csv"
 COLUMNS = ("rank", "image", "slice", "top", "left", "height", "width", "expected_dice", "wrong_pixels", "covered")
@@ -48,22 +47,14 @@ class Place:
 
     Args:
         source: the image.
-        z: number of the slice of a stack; None of an image or a fused stack.
-        rows: of the box.
-        columns: the same.
-        evidence: what was seen in it.
+        box: in it.
     """
 
     source: Source
-    z: int | None
-    rows: slice
-    columns: slice
-    evidence: Evidence
+    box: Box
 
     def __str__(self) -> str:
-        of_stack = "" if self.z is None else f" slice {self.z},"
-        rows, columns = (f"{side.start} to {side.stop - 1}" for side in (self.rows, self.columns))
-        return f"{self.source},{of_stack} rows {rows}, columns {columns}"
+        return f"{self.source}, {self.box}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,12 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     outputs = _outputs(sources, arguments)
     refuse_others(outputs, arguments.overwrite)
-    from ..trust import choose, learned
+    from ..trust import choose, learned, look_into_boxes
 
     places: list[Place] = []
     for source in tqdm(sources, desc="next", unit="image", leave=False, disable=None):
         try:
-            places += _places(source, _segmented(source, arguments), arguments.box)
+            found = _segmented(source, arguments)
+            arrays = (found.image, found.probability, found.disagreement, found.mask)
+            places += [Place(source, box) for box in look_into_boxes(*arrays, arguments.box)]
         except Exception as exception:
             error = input_error(exception)
             if error is None:
@@ -115,8 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
             tqdm.write(str(error if error.path else InputError(source, error.problem, error.remedy)), file=sys.stderr)
     if not places:
         raise InputError(None, "there is nothing to choose from", "see above")
-    kind: Kind = "image" if places[0].z is None else "stack"
-    choice = choose([place.evidence for place in places], learned(kind), kind, arguments.count)
+    kind: Kind = "image" if places[0].box.z is None else "stack"
+    choice = choose([place.box.evidence for place in places], learned(kind), kind, arguments.count)
     for number, place in enumerate(choice.order, 1):
         print(f"{number}. {places[place]}: expected Dice {choice.dice[place]:.2f}")
     print("labels         " + "".join(f"{number:6}" for number in range(len(choice.expected))))
@@ -135,24 +128,6 @@ def _segmented(source: Source, arguments: argparse.Namespace) -> Segmentation:
     spacing = choices.pop("spacing", None)
     options = {name: getattr(arguments, name) for name in ("mode", "scale", "weights", "device")}
     return segment(source.path, spacing, **options, **choices)
-
-
-def _places(source: Source, found: Segmentation, side: int) -> list[Place]:
-    """The boxes of an image, or of each slice of a stack."""
-    from ..trust import Evidence, boxes
-
-    planes = [None] if found.mask.ndim == 2 else list(range(len(found.mask)))
-    arrays = (found.image, found.probability, found.disagreement, found.mask)
-    places = []
-    for z in planes:
-        whole = [array if z is None else array[z] for array in arrays]
-        near = [] if z is None else [found.image[n] for n in (z - 1, z + 1) if 0 <= n < len(found.image)]
-        for box in boxes(found.mask.shape[-2:], side):
-            grey, probability, disagreement, mask = (array[box] for array in whole)
-            if np.isfinite(grey).any():
-                evidence = Evidence.of(grey, probability, disagreement, mask, [plane[box] for plane in near])
-                places.append(Place(source, z, *box, evidence))
-    return places
 
 
 def _outputs(sources: list[Source], arguments: argparse.Namespace) -> dict[Path, Provenance]:
@@ -175,19 +150,19 @@ def _write(arguments: argparse.Namespace, places: list[Place], choice: Choice, o
             _picture(arguments.output / f"next_{number}.png", places[chosen], arguments)
     rows = []
     for number, chosen in enumerate(choice.order, 1):
-        place = places[chosen]
-        box = {
-            "top": place.rows.start,
-            "left": place.columns.start,
-            "height": place.rows.stop - place.rows.start,
-            "width": place.columns.stop - place.columns.start,
+        place, box = places[chosen], places[chosen].box
+        sides = {
+            "top": box.rows.start,
+            "left": box.columns.start,
+            "height": box.rows.stop - box.rows.start,
+            "width": box.columns.stop - box.columns.start,
         }
         numbers = {
             "expected_dice": f"{choice.dice[chosen]:.4f}",
             "wrong_pixels": f"{choice.wrong[chosen]:.0f}",
             "covered": f"{choice.covered[number]:.4f}",
         }
-        rows.append({"rank": number, "image": place.source.name, "slice": place.z} | box | numbers)
+        rows.append({"rank": number, "image": place.source.name, "slice": box.z} | sides | numbers)
     with atomic(arguments.output / TABLE) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -200,9 +175,9 @@ def _picture(path: Path, place: Place, arguments: argparse.Namespace) -> None:
     from ..pictures import mask_overlay, write_png
 
     found = _segmented(place.source, arguments)  # made again, since the images of all would not fit into memory
-    image, mask = (array if place.z is None else array[place.z] for array in (found.image, found.mask))
+    image, mask = (array if place.box.z is None else array[place.box.z] for array in (found.image, found.mask))
     picture = mask_overlay(image, mask)
-    rows, columns = place.rows, place.columns
+    rows, columns = place.box.rows, place.box.columns
     for row in (rows.start, rows.stop - 1):
         picture[row, columns] = _BOX
     for column in (columns.start, columns.stop - 1):

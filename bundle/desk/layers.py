@@ -13,10 +13,12 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..interface import Segmentation
     from ..measurements import Measurement
+    from ..trust import Box
 
 __all__ = [
     "Layer",
     "Layout",
+    "box_layer",
     "graph_layers",
     "nearest_vessel",
     "picture_of",
@@ -164,6 +166,22 @@ def strokes_layer(name: str, shape: Sequence[int], layout: Layout) -> Layer:
     """A layer to paint corrections on: 1 where a vessel is, 2 where none is."""
     options = layout.last(len(shape)).arguments() | {"name": f"{name} strokes", "colormap": STROKE_COLOURS}
     return np.zeros(shape, np.uint8), options, "labels"
+
+
+def box_layer(name: str, box: Box, layout: Layout) -> Layer:
+    """The frame around a place to label, along the outer edges of its pixels, in its slice alone."""
+    rows, columns = ((side.start - 0.5, side.stop - 0.5) for side in (box.rows, box.columns))
+    slices = [] if box.z is None else [float(box.z)]
+    corners = [[*slices, y, x] for y, x in zip((*rows, *rows[::-1]), np.repeat(columns, 2).tolist(), strict=True)]
+    options = layout.arguments() | {
+        "name": f"{name} label next",
+        "shape_type": "polygon",
+        "edge_color": "yellow",
+        "face_color": "transparent",
+        "edge_width": 1.0,
+        "opacity": 1.0,
+    }
+    return [np.array(corners)], options, "shapes"
 
 
 def graph_layers(name: str, measurement: Measurement, shape: Sequence[int], layout: Layout) -> list[Layer]:

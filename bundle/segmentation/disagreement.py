@@ -55,8 +55,8 @@ class WithDisagreement(nn.Module):
 def disagreement_on_mask(disagreement: np.ndarray, mask: np.ndarray) -> float:
     """Mean of |L − N| over the mask's vessels: the larger, the less the mask can be trusted.
 
-    Background, on which the cascades agree and which is most of an image, does not count. docs/results.md, What the
-    probability is worth, says how well it orders images by their Dice.
+    Background, on which the cascades agree and which is most of an image, does not count.
+    docs/experiments/probability.md says how well it orders images by their Dice.
 
     Args:
         disagreement: |L − N|, 0 to 1, of any shape.

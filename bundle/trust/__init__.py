@@ -2,7 +2,7 @@
 
 from .evidence import Evidence
 from .expectation import TRUSTED, Expectation, Kind, Learned, learned
-from .labelling import LEARNT, Choice, boxes, choose
+from .labelling import LEARNT, Box, Choice, boxes, choose, look_into_boxes
 from .learning import area_under_curve, fit
 from .reasons import REASONS
 
@@ -10,6 +10,7 @@ __all__ = [
     "LEARNT",
     "REASONS",
     "TRUSTED",
+    "Box",
     "Choice",
     "Evidence",
     "Expectation",
@@ -20,4 +21,5 @@ __all__ = [
     "choose",
     "fit",
     "learned",
+    "look_into_boxes",
 ]

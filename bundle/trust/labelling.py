@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,33 @@ import numpy as np
 from .evidence import Evidence
 from .expectation import Kind, Learned
 
-__all__ = ["LEARNT", "Choice", "boxes", "choose"]
+__all__ = ["LEARNT", "Box", "Choice", "boxes", "choose", "look_into_boxes"]
 
 # of what is wrong, labels of every kind of place take away this share: fine-tuning on 50 images of VessMAP brought a
-# network that had seen phantoms alone from 0.860 to 0.911 (docs/results.md, Few labels)
+# network that had seen phantoms alone from 0.860 to 0.911 (docs/experiments/training.md, Few labels)
 LEARNT = 0.36
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of an image or of a slice, and what was seen in it.
+
+    Args:
+        z: number of the slice of a stack; None of an image or a fused stack.
+        rows: of the box.
+        columns: the same.
+        evidence: what was seen in it.
+    """
+
+    z: int | None
+    rows: slice
+    columns: slice
+    evidence: Evidence
+
+    def __str__(self) -> str:
+        of_stack = "" if self.z is None else f"slice {self.z}, "
+        rows, columns = (f"{side.start} to {side.stop - 1}" for side in (self.rows, self.columns))
+        return f"{of_stack}rows {rows}, columns {columns}"
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,30 @@ def boxes(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def choose(places: Sequence[Evidence], learned: Learned, kind: Kind, count: int) -> Choice:
+def look_into_boxes(
+    image: np.ndarray, probability: np.ndarray, disagreement: np.ndarray, mask: np.ndarray, side: int
+) -> Iterator[Box]:
+    """The boxes of an image, or of each slice of a stack, one after the other; those without a pixel are left out.
+
+    Args:
+        image: what was segmented, ``[Y, X]`` or ``[Z, Y, X]``.
+        probability: of vessels, 0 to 1, of its shape.
+        disagreement: of the two cascades, 0 to 1, of its shape.
+        mask: bool, of its shape.
+        side: of a box, in pixels.
+    """
+    for z in [None] if mask.ndim == 2 else range(len(mask)):
+        whole = [array if z is None else array[z] for array in (image, probability, disagreement, mask)]
+        near = [] if z is None else [image[n] for n in (z - 1, z + 1) if 0 <= n < len(image)]
+        for box in boxes(whole[0].shape, side):
+            grey, chance, doubt, found = (array[box] for array in whole)
+            if np.isfinite(grey).any():
+                yield Box(z, *box, Evidence.of(grey, chance, doubt, found, [plane[box] for plane in near]))
+
+
+def choose(
+    places: Sequence[Evidence], learned: Learned, kind: Kind, count: int, labelled: Sequence[int] = ()
+) -> Choice:
     """Choose places to label, each of which stands for what is like it.
 
     A place is worth what is likely to be wrong in all places times how alike they are to it, beyond what those that
@@ -66,6 +111,7 @@ def choose(places: Sequence[Evidence], learned: Learned, kind: Kind, count: int)
         learned: what Dice to expect of such.
         kind: see :meth:`Learned.expect`.
         count: of places to choose, at most.
+        labelled: numbers of places that have a label already: they stand for what is like them, and are not chosen.
     """
     dice, wrong = np.array([_likely(place, learned, kind) for place in places]).T
     features = np.array([list(place.features().values()) for place in places])
@@ -74,12 +120,12 @@ def choose(places: Sequence[Evidence], learned: Learned, kind: Kind, count: int)
     apart = squares[:, None] + squares[None] - 2 * scaled @ scaled.T / scaled.shape[1]
     alike = np.exp(-np.maximum(apart, 0))  # 1/e where two differ by a standard deviation in every feature
     total = max(float(wrong.sum()), 1e-9)
-    stands = np.zeros(len(places))
+    stands = alike[:, list(labelled)].max(1, initial=0)
     order: list[int] = []
     steps = [stands]
-    while len(order) < min(count, len(places)):
+    while len(order) < min(count, len(places) - len(set(labelled))):
         gain = (np.maximum(alike - stands[:, None], 0) * wrong[:, None]).sum(0)
-        gain[order] = -1
+        gain[[*order, *labelled]] = -1
         order.append(int(np.argmax(gain)))
         stands = np.maximum(stands, alike[:, order[-1]])
         steps.append(stands)

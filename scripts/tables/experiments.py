@@ -1,4 +1,4 @@
-"""The tables and the plots that docs/results.md shows, made of the scores in docs/results."""
+"""The tables and the plots that docs/results.md and docs/experiments show, made of the scores in docs/results."""
 
 from __future__ import annotations
 
@@ -271,12 +271,23 @@ PLOTS: dict[str, Callable[[Axes], None]] = {"reliability": reliability, "few_lab
 
 
 def plot(folder: Path) -> None:
-    """The plots as SVG, with nothing in them that changes from run to run."""
+    """The plots of the experiments."""
     for name, draw in PLOTS.items():
-        with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
-            figure = Figure(figsize=(4.5, 4), layout="constrained")
-            axes = figure.add_subplot()
-            draw(axes)
-            axes.legend(frameon=False)
-            with atomic(folder / f"{name}.svg") as partial:
-                figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})
+        write_plot(folder / f"{name}.svg", draw)
+
+
+def write_plot(path: Path, draw: Callable[[Axes], None], size: tuple[float, float] = (4.5, 4)) -> None:
+    """Write a plot as SVG, with nothing in it that changes from run to run.
+
+    Args:
+        path: of the file.
+        draw: puts the curves, with their labels, into axes.
+        size: in inches.
+    """
+    with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.legend(frameon=False)
+        with atomic(path) as partial:
+            figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})

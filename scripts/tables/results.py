@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from bundle.metrics import summarize
 from bundle.trust import TRUSTED, area_under_curve
@@ -28,13 +29,16 @@ NUMBERS = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step", "
 def main() -> None:
     """Write the pages, and their plots."""
     experiments.plot(DOCS)
-    for words in sorted((DOCS / "words").glob("*.md")):
+    experiments.write_plot(DOCS / "microscopes.svg", plot_microscopes, (7, 7))
+    for words in sorted((DOCS / "words").rglob("*.md")):
         text = re.sub(
             r"^<!-- table: (\w+) -->$", lambda match: TABLES[match[1]](), words.read_text(encoding="utf-8"), flags=re.M
         )
-        made_of = f"docs/words/{words.name} and docs/results"
+        page = words.relative_to(DOCS / "words")
+        made_of = f"docs/words/{page.as_posix()} and docs/results"
         note = f"<!-- made by python -m scripts.tables.results of {made_of}; change those -->\n"
-        (DOCS / words.name).write_text(note + text, encoding="utf-8", newline="\n")
+        (DOCS / page).parent.mkdir(exist_ok=True)
+        (DOCS / page).write_text(note + text, encoding="utf-8", newline="\n")
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -120,17 +124,42 @@ def reconciled(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def every_microscope() -> str:
-    """A line for each set: Otsu's threshold, version 0.4.0 and the shipped weights, and what was won or lost."""
-    files = {"otsu": "Otsu", "0.4.0": "0.4.0", "shipped": "Shipped"}
+VERSIONS = {"otsu": "Otsu's threshold", "0.4.0": "version 0.4.0", "shipped": "shipped"}
+
+
+def microscope_means() -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, int]]:
+    """Mean Dice and clDice, percent, by version and set of images, and how many images a set has."""
     means: dict[str, dict[str, dict[str, float]]] = {}
     counts: dict[str, int] = {}
-    for file in files:
+    for version in VERSIONS:
         rows = defaultdict(list)
-        for row in read(f"microscopes_{file}.csv"):
+        for row in read(f"microscopes_{version}.csv"):
             rows[row["set"]].append({key: 100 * float(row[key]) for key in ("dice", "cldice")})
-        means[file] = {name: {key: value.mean for key, value in summarize(own).items()} for name, own in rows.items()}
+        means[version] = {
+            name: {key: value.mean for key, value in summarize(own).items()} for name, own in rows.items()
+        }
         counts |= {name: len(own) for name, own in rows.items()}
+    return means, counts
+
+
+def plot_microscopes(axes: Axes) -> None:
+    """Dice on each set of images, the best on top."""
+    means, counts = microscope_means()
+    sets = sorted(means["shipped"], key=lambda name: means["shipped"][name]["dice"])
+    axes.set(xlabel="Dice, %", xlim=(0, 100), yticks=range(len(sets)))
+    axes.set_yticklabels([f"{name.replace('_', ', ')} ({counts[name]})" for name in sets])
+    axes.grid(axis="y", color="0.92")
+    for version, style in zip(VERSIONS, ("x", "o", "o"), strict=True):
+        points = [(means[version][name]["dice"], place) for place, name in enumerate(sets) if name in means[version]]
+        colours = {"color": "tab:blue" if version == "shipped" else "0.5"}
+        fill = {} if version == "shipped" else {"markerfacecolor": "white"}
+        axes.plot(*np.array(points).T, style, label=VERSIONS[version], **colours, **fill)
+
+
+def every_microscope() -> str:
+    """A line for each set: Otsu's threshold, version 0.4.0 and the shipped weights, and what was won or lost."""
+    means, counts = microscope_means()
+    files = {"otsu": "Otsu", "0.4.0": "0.4.0", "shipped": "Shipped"}
     heads = ["Set", "Images", *(f"{called}, Dice / clDice" for called in files.values()), "Won or lost"]
     lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for name in means["shipped"]:
