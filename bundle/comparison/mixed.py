@@ -51,7 +51,7 @@ def mixed_model(values: np.ndarray, second: np.ndarray, animals: Sequence[str], 
         from statsmodels.regression.mixed_linear_model import MixedLM
         from statsmodels.tools.sm_exceptions import ConvergenceWarning
     except ImportError as error:
-        remedy = "pip install -c constraints.txt -e '.[stats]', in the bundle's folder"
+        remedy = "pip install -c constraints.txt -e '.[stats]' in the folder that was cloned"
         raise InputError(None, "a mixed model needs the package statsmodels", remedy) from error
     none = math.nan
     if len(set(animals)) == len(animals):

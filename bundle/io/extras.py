@@ -29,7 +29,7 @@ def format_library(name: str, path: str | Path | None, form: str, extra: str = "
         raise InputError(
             path,
             f"{form} needs the package {name.split('.')[0]}",
-            f"pip install -c constraints.txt -e '.[{extra}]', in the bundle's folder",
+            f"pip install -c constraints.txt -e '.[{extra}]' in the folder that was cloned",
         ) from error
 
 

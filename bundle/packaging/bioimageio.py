@@ -182,7 +182,7 @@ def _description(files: dict[str, bytes], metadata: dict) -> dict:
         "inputs": [
             {
                 "id": "image",
-                "description": "one channel of fluorescence, vessels bright and 3 to 12 pixels wide; of a stack, a "
+                "description": "one channel of fluorescence, vessels bright and 2.5 to 12 pixels wide; of a stack, a "
                 "slice or a projection",
                 "axes": [{"type": "batch"}, {"type": "channel", "channel_names": ["fluorescence"]}, *of_input],
                 "data": {"type": "float32"},
