@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import html
 import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bundle.__main__ import COMMANDS
+from scripts.tables.site import name_outside_files, separate_blocks
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -69,3 +73,25 @@ def test_every_command_that_a_page_names_exists_and_has_these_options(page):
         known = options(command)
         wrong += [f"{command} {word}" for word in words if word.startswith("--") and word.split("=")[0] not in known]
     assert wrong == []
+
+
+def test_the_site_is_built_without_a_warning_and_no_list_or_table_stays_text(tmp_path):
+    words = ["build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-m", "mkdocs", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if "words" not in path.parts]
+    made = [path for path in tmp_path.rglob("*.html") if path.name != "404.html"]
+    assert len(made) == len(pages) > 30
+    for page in made:
+        (article,) = re.findall(r"<article.*?</article>", page.read_text(encoding="utf-8"), re.S)
+        text = re.sub(r"<(pre|code|h\d).*?</\1>", "", article, flags=re.S)
+        lines = html.unescape(re.sub(r"<[^>]+>", "", text)).splitlines()
+        assert [line for line in lines if re.match(r"\| .* \|$|[-*] |\d+\. ", line)] == [], page
+
+
+def test_the_site_names_what_lies_outside_of_it_and_keeps_lists_as_lists():
+    text = "[train.yaml](../../configs/train.yaml), [top](../../README.md), [a](python.md#segment), [b](../paper.md)"
+    named = "`configs/train.yaml`, top (`README.md`), [a](python.md#segment), [b](../paper.md)"
+    assert name_outside_files(text, "guides/engineer.md") == named
+    page = "A line:\n- one\n  goes on\n- two\n\nB\n| a |\n| - |\n```\n x\n- y\n```"
+    assert separate_blocks(page) == page.replace("line:\n", "line:\n\n").replace("B\n", "B\n\n")
