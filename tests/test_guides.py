@@ -8,7 +8,9 @@ block's command, ``<!-- run by FILE -->`` leaves it to a check of a platform, wh
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -78,6 +80,9 @@ def test_python_gives_the_masks_of_segment_for_files_and_for_arrays(copy, tmp_pa
             mine, theirs = (open_image(folder / f"{name}_{kind}.tif") for folder in (copy / "masks", tmp_path))
             np.testing.assert_array_equal(mine.array(), theirs.array())
             assert mine.spacing == theirs.spacing
+    found = np.load(copy / "found.npz")
+    np.testing.assert_array_equal(found["flat"], open_image(tmp_path / "stack_mask.tif").array() > 0)
+    assert found["mask"].ndim == 3 and found["mask"].any()
     array = np.load(copy / "array.npz")
     found = open_image(tmp_path / "stack_mask.tif").array()
     assert found.any()
@@ -85,6 +90,24 @@ def test_python_gives_the_masks_of_segment_for_files_and_for_arrays(copy, tmp_pa
     # the guide calls the network as it stands, the command the faster copy of it: they differ by rounding
     probability = open_image(tmp_path / "stack_probability.tif").array()
     np.testing.assert_allclose(array["probability"], probability, rtol=0, atol=1e-5)
+
+
+def test_the_notebook_runs_from_top_to_bottom_and_finds_what_it_says(tmp_path):
+    cells = json.loads((ROOT / "docs" / "guides" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert all(not cell.get("outputs") for cell in cells)
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    (tmp_path / "notebook.py").write_text(code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
+    words = [sys.executable, "notebook.py"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr[-4000:]
+    expected, found = map(float, re.search(r"expected ([\d.]+), found ([\d.]+)", done.stdout).groups())
+    assert found > 0.8 and abs(expected - found) < 0.15
+
+
+def test_the_engineer_s_training_leaves_a_checkpoint(copy):
+    run_here("engineer.md", copy)
+    assert (copy / "runs" / "new" / "checkpoints" / "best.pt").exists()
 
 
 def test_fine_tuning_leaves_scores_before_and_after_curves_and_masks(copy):
