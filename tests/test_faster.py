@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -36,19 +37,46 @@ def trained(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+def channels_of(name: str, network: nn.Module) -> int:
+    if isinstance(network, CascadeEnsemble):
+        return 3 if "three" in name else 1
+    return network.encoder[0][0].residual[0].in_channels
+
+
 @pytest.mark.parametrize("lanes", [1, 8, 16])
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.inference_mode()
 def test_it_gives_what_the_network_gives(name, lanes, monkeypatch):
+    """In double precision it is the same function; in single what is left is rounding."""
     monkeypatch.setattr(faster, "_lanes", lambda: lanes)  # of other processors than this one
     torch.manual_seed(0)
     network = trained(NETWORKS[name]())
-    made = faster_copy(network)
-    channels = network.encoder[0][0].residual[0].in_channels if hasattr(network, "encoder") else 3
-    channels = 1 if isinstance(network, CascadeEnsemble) and "three" not in name else channels
-    for batch, height, width in ((1, 40, 48), (2, 33, 18)):
-        image = torch.rand(batch, channels, height, width).contiguous(memory_format=torch.channels_last)
-        torch.testing.assert_close(made(image), network(image), atol=2e-5, rtol=1e-4)
+    exact = copy.deepcopy(network).double()
+    for batch, height, width in ((1, 40, 48), (2, 33, 18), (1, 16, 8), (1, 8, 16)):
+        image = torch.rand(batch, channels_of(name, network), height, width)
+        expected = exact(image.double())
+        found = faster_copy(network)(image.contiguous(memory_format=torch.channels_last))
+        torch.testing.assert_close(found.double(), expected, atol=2e-4, rtol=0)
+        with monkeypatch.context() as patch:
+            patch.setattr(faster, "_one_pass", lambda: False)  # which is of single precision alone
+            # what it has folded is single, and its weights are made double after
+            torch.testing.assert_close(faster_copy(network).double()(image.double()), expected, atol=2e-7, rtol=0)
+
+
+@pytest.mark.parametrize("side", [1, 3])
+def test_a_kernel_sees_a_map_as_if_it_were_doubled(side, monkeypatch):
+    monkeypatch.setattr(faster, "_one_pass", lambda: False)  # which is of single precision alone
+    generator = torch.Generator().manual_seed(side)
+    for width in (1, 2, 5):
+        low = torch.rand(2, 4, 6, width, generator=generator, dtype=torch.float64)
+        weight = torch.rand(3, 4, side, side, generator=generator, dtype=torch.float64)
+        bias = torch.rand(3, generator=generator, dtype=torch.float64)
+        doubled = nn.functional.interpolate(low, scale_factor=(1.0, 2.0), mode="bilinear")
+        expected = nn.functional.conv2d(doubled, weight, bias, padding=side // 2)
+        found = faster._convolved_doubled(
+            low.contiguous(memory_format=torch.channels_last), faster._doubling(weight), bias, side // 2, None
+        )
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
 @torch.inference_mode()

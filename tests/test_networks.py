@@ -28,7 +28,7 @@ from bundle.networks import (
     count_parameters,
     load_weights,
 )
-from bundle.networks.blocks import Head, pad_to_multiple, upsample
+from bundle.networks.blocks import Head, InstanceNorm, pad_to_multiple, upsample
 from bundle.training import CascadeLoss
 
 torch.set_num_threads(1)
@@ -100,7 +100,9 @@ def inputs_of(module: nn.Module) -> list[torch.Tensor]:
     seen: list[torch.Tensor] = []
 
     def note(_: nn.Module, inputs: tuple[torch.Tensor | list[torch.Tensor]]) -> None:
-        seen.append((torch.cat(inputs[0], 1) if isinstance(inputs[0], list) else inputs[0]).detach().clone())
+        maps = inputs[0] if isinstance(inputs[0], list) else [inputs[0]]
+        same = [each if each.shape[2:] == maps[0].shape[2:] else upsample(each) for each in maps]
+        seen.append(torch.cat(same, 1).detach().clone())
 
     module.register_forward_pre_hook(note)
     return seen
@@ -233,6 +235,21 @@ def test_a_norm_of_another_name_is_refused(make: Callable[..., nn.Module]):
 def test_upsampling_is_bilinear():
     doubled = upsample(torch.tensor([[0.0, 1.0]])[None, None])
     torch.testing.assert_close(doubled, torch.tensor([[0.0, 0.25, 0.75, 1.0]] * 2)[None, None])
+
+
+@torch.no_grad()
+def test_instance_normalisation_of_large_images_is_exact():
+    """In channels_last on the CPU, where PyTorch's own sums over many pixels lose digits."""
+    torch.manual_seed(0)
+    norm = InstanceNorm(8)
+    norm.weight.copy_(torch.randn(8))
+    norm.bias.copy_(torch.randn(8))
+    x = torch.rand(2, 8, 400, 400) + 3 * torch.rand(8)[:, None, None]
+    expected = torch.group_norm(x.double(), 8, norm.weight.double(), norm.bias.double(), norm.eps)
+    torch.testing.assert_close(norm(x).double(), expected, atol=2e-5, rtol=0)
+    in_lines = x.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(norm(in_lines).double(), expected, atol=2e-5, rtol=0)
+    assert norm(in_lines).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_unet_decoder_joins_skip_and_upsampled_map():

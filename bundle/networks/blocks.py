@@ -43,7 +43,30 @@ class InstanceNorm(nn.GroupNorm):
                 centred = x - x.mean(-1, keepdim=True).mean(-2, keepdim=True)
                 variance = centred.square().mean(-1, keepdim=True).mean(-2, keepdim=True)
                 return centred / (variance + self.eps).sqrt() * self.weight[:, None, None] + self.bias[:, None, None]
+            if not (torch.is_grad_enabled() or torch.jit.is_tracing()) and _loses_digits(x):
+                return self._exactly(x)
         return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    @torch.jit.unused
+    def _exactly(self, x: torch.Tensor) -> torch.Tensor:
+        batch, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+
+        def mean(values: torch.Tensor) -> torch.Tensor:
+            return values.sum(1).view(batch, width, channels).sum(1, dtype=torch.float64) / (height * width)
+
+        middle = mean(rows)
+        gain = self.weight / (mean(rows.square()) - middle.square() + self.eps).sqrt()
+        gain, shift = (each.to(x.dtype).repeat(1, width)[:, None] for each in (gain, self.bias - middle * gain))
+        return torch.addcmul(shift, rows, gain).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+@torch.jit.unused
+def _loses_digits(x: torch.Tensor) -> bool:
+    """Whether PyTorch's sums over each channel are too long for single precision: S would be off by up to 0.01."""
+    if x.device.type != "cpu" or x.dtype != torch.float32 or x.shape[-2] * x.shape[-1] < 1 << 14:
+        return False
+    return x.is_contiguous(memory_format=torch.channels_last)
 
 
 def normalization(norm: str, channels: int) -> nn.Module:
@@ -118,14 +141,17 @@ class Node(nn.Sequential):
     """One node of an encoder or decoder: residual blocks, the first of which sees several feature maps as one.
 
     Shape:
-        A list of ``[B, C_i, H, W]``, concatenated by channels, to ``[B, C, H, W]``.
+        A list of ``[B, C_i, H, W]``, concatenated by channels, to ``[B, C, H, W]``. Those of the level below,
+        ``[B, C_i, H / 2, W / 2]``, are doubled before.
     """
 
     def _get_name(self) -> str:
         return "Sequential"  # outputs are told from others by the network's text, which is older than this class
 
     def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
-        x = maps[0] if len(maps) == 1 else torch.cat(maps, 1)
+        width = maps[0].shape[-1]
+        seen = [each if each.shape[-1] == width else upsample(each) for each in maps]
+        x = seen[0] if len(seen) == 1 else torch.cat(seen, 1)
         for block in self:
             x = block(x)
         return x
@@ -169,6 +195,8 @@ def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """
     height = (multiple - x.shape[-2] % multiple) % multiple
     width = (multiple - x.shape[-1] % multiple) % multiple
+    if not torch.jit.is_scripting() and not torch.jit.is_tracing() and not height and not width:
+        return x
     return F.pad(x, [0, width, 0, height], mode="replicate")
 
 

@@ -80,10 +80,19 @@ class CascadeEnsemble(nn.Module):
             outputs["ddmac." + stage] = _resize(output, image)
         return outputs
 
+    def dbac_probability(self, image: torch.Tensor) -> torch.Tensor:
+        """L, the probability of DBAC, ``[B, 1, H, W]``."""
+        mask = self.dbac.stages(_resample(image, self.dbac_scale))["mask"]
+        return torch.sigmoid(_resize(mask, image))
+
+    def ddmac_probability(self, image: torch.Tensor) -> torch.Tensor:
+        """N, the probability of DDMAC, ``[B, 1, H, W]``."""
+        mask = self.ddmac.stages(_resample(image, self.ddmac_scale))["mask"]
+        return torch.sigmoid(_resize(mask, image))
+
     def probabilities(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """L and N, the probabilities of DBAC and DDMAC, each ``[B, 1, H, W]``."""
-        stages = self.stages(image)
-        return torch.sigmoid(stages["dbac.mask"]), torch.sigmoid(stages["ddmac.mask"])
+        return self.dbac_probability(image), self.ddmac_probability(image)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if not torch.jit.is_scripting() and self.training:  # TorchScript knows one type of result

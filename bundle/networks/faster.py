@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .blocks import Head, InstanceNorm, Node, ResidualBlock
+from .blocks import Head, InstanceNorm, Node, ResidualBlock, upsample
 
 __all__ = ["faster_copy"]
 
@@ -19,7 +19,8 @@ def faster_copy(network: nn.Module) -> nn.Module:
 
     Batch normalisation becomes part of the convolution before it. Rectifying, and adding what a convolution gives to
     what is there, happen while the convolution writes. Feature maps that a node sees as one are not concatenated: what
-    a convolution makes of each is summed.
+    a convolution makes of each is summed. The map of the level below is doubled in height alone: that the convolution
+    sees it doubled in width too is part of its kernel.
 
     Args:
         network: of this package; its residual blocks are replaced, all else is kept. It is left as it is.
@@ -43,13 +44,15 @@ class _FusedNode(nn.Module):
         self.blocks = nn.ModuleList(_FusedBlock(block) for block in blocks)
 
     def forward(self, maps: torch.Tensor | list[torch.Tensor]) -> torch.Tensor:
+        maps = [maps] if isinstance(maps, torch.Tensor) else maps
+        maps = [_to_be_seen(each, maps[0].shape[-1]) for each in maps]
         for block in self.blocks:
-            maps = [block([maps] if isinstance(maps, torch.Tensor) else maps)]
+            maps = [block(maps)]
         return maps[0]
 
 
 class _FusedBlock(nn.Module):
-    """A residual block of feature maps that are not concatenated."""
+    """A residual block of feature maps that are not concatenated; those of half the width are seen doubled in it."""
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
@@ -63,7 +66,9 @@ class _FusedBlock(nn.Module):
         inner = self.first(maps, rectify=True)
         if self.shortcut is None:
             out = self.second([inner])
-            out += maps[0] if len(maps) == 1 else torch.cat(maps, 1)
+            width = inner.shape[-1]
+            wide = [each if each.shape[-1] == width else _doubled_in_width(each) for each in maps]
+            out += wide[0] if len(wide) == 1 else torch.cat(wide, 1)
             return out.relu_() if self.rectified else out
         if self.shortcut.norm is None and self.second.norm is None:
             return self.second([inner], self.shortcut(maps), self.rectified)
@@ -96,7 +101,7 @@ class _Convolution(nn.Module):
         self.padding = convolution.padding[0]
         self.weight = nn.Parameter(weight)
         self.bias = None if bias is None else nn.Parameter(bias.detach())
-        self._kernels: dict[tuple[int, ...], list[torch.Tensor]] = {}
+        self._kernels: dict[tuple, list[list[torch.Tensor]]] = {}
 
     def forward(
         self, maps: list[torch.Tensor], onto: torch.Tensor | None = None, rectify: bool = False
@@ -108,39 +113,87 @@ class _Convolution(nn.Module):
             onto: what is added, and overwritten.
             rectify: set what is negative to 0.
         """
-        channels, width = len(self.weight), maps[0].shape[-1]
-        together = _pixels_together(channels, self.weight.shape[-1], width)
-        kernels = self._of_parts(tuple(part.shape[1] for part in maps), together)
-        bias = None if self.bias is None else self.bias.repeat(together)
-        at_once = rectify and self.norm is None
-        out = None if onto is None else _side_by_side(onto, together)
-        for number, (part, kernel) in enumerate(zip(maps, kernels, strict=True)):
-            last = number == len(maps) - 1
-            out = _convolved(part, kernel, bias, self.padding, together, out, at_once and last)
+        channels, side, width = len(self.weight), self.weight.shape[-1], maps[0].shape[-1]
+        halves = [part.shape[-1] != width for part in maps]
+        together = _pixels_together(channels, side, width)
+        kernels = self._of_parts(tuple(part.shape[1] for part in maps), tuple(halves), together)
+        rectify_at_once = rectify and self.norm is None
+        bias, out = self.bias, onto
+        # the last to be added is one that is not doubled, so that it rectifies after all corrections
+        order = sorted(range(len(maps)), key=lambda number: not halves[number])
+        for number in order:
+            part, kernel = maps[number], kernels[number]
+            if halves[number]:
+                out = _convolved_doubled(part, kernel, bias, self.padding, out)
+            elif side == 1 and part.shape[1] == 1 and out is None and not rectify:
+                out = _scaled(part, kernel[0].flatten(), bias)
+            else:
+                repeated = None if bias is None else bias.repeat(together)
+                seen = None if out is None else _side_by_side(out, together)
+                last = rectify_at_once and number == order[-1]
+                padding = (self.padding, self.padding)
+                out = _convolved(part, kernel[0], repeated, padding, together, seen, last)
+                out = _side_by_side(out, 1 / together)
             bias = None
-        out = _side_by_side(out, 1 / together)
         if self.norm is None:
             return out
         out = self.norm(out)
         return out.relu_() if rectify else out
 
-    def _of_parts(self, sizes: tuple[int, ...], together: int) -> list[torch.Tensor]:
-        """The kernel of each map, for pixels that are computed together."""
-        if (together, *sizes) not in self._kernels:
-            side = self.weight.shape[-1]
-            wide = self.weight.new_zeros((together, *self.weight.shape[:-1], side + together - 1))
-            for pixel in range(together):
-                wide[pixel, ..., pixel : pixel + side] = self.weight
-            parts = wide.flatten(0, 1).split(sizes, 1)
-            self._kernels[together, *sizes] = [part.contiguous(memory_format=torch.channels_last) for part in parts]
-        return self._kernels[together, *sizes]
+    def _of_parts(self, sizes: tuple[int, ...], halves: tuple[bool, ...], together: int) -> list[list[torch.Tensor]]:
+        """The kernels of each map, for pixels that are computed together."""
+        if (together, sizes, halves) not in self._kernels:
+            parts = self.weight.split(sizes, 1)
+            self._kernels[together, sizes, halves] = [
+                _doubling(part) if half else [_of_pixels(part, together)]
+                for part, half in zip(parts, halves, strict=True)
+            ]
+        return self._kernels[together, sizes, halves]
+
+
+def _of_pixels(weight: torch.Tensor, together: int) -> torch.Tensor:
+    """The kernel ``[together * O, I, k, k + together - 1]`` of pixels that lie side by side."""
+    side = weight.shape[-1]
+    wide = weight.new_zeros((together, *weight.shape[:-1], side + together - 1))
+    for pixel in range(together):
+        wide[pixel, ..., pixel : pixel + side] = weight
+    return wide.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def _doubling(weight: torch.Tensor) -> list[torch.Tensor]:
+    """The kernel that sees a map as if it were doubled in width, and what is to be added in its first and last column.
+
+    Of the two pixels that one becomes, bilinearly, the left is 3/4 of it and 1/4 of the one before, the right 3/4 of it
+    and 1/4 of the next. At the borders the one beyond is the pixel itself, and to the convolution all beyond is 0.
+
+    Args:
+        weight: ``[O, I, k, k]``, k 1 or 3.
+
+    Returns:
+        ``[2 O, I, k, 3]``, the left pixel's channels first, and two of ``[2 O, I, k, 1]``.
+    """
+    wide = weight.new_zeros((2, *weight.shape[:-1], 3))
+    first, last = (weight.new_zeros((2, *weight.shape[:-1], 1)) for _ in range(2))
+    reach = weight.shape[-1] // 2
+    for pixel in range(2):
+        for tap in range(-reach, reach + 1):
+            values = weight[..., tap + reach]
+            of, right = divmod(pixel + tap, 2)  # the pixel of the map, and which of its two is seen
+            wide[pixel, ..., 1 + of] += 0.75 * values
+            wide[pixel, ..., (2 if right else 0) + of] += 0.25 * values
+            sign = {(-1, 1): -0.25, (0, 0): 0.25}.get((of, right), 0)
+            first[pixel, ..., 0] += sign * values
+            sign = {(1, 0): -0.25, (0, 1): 0.25}.get((of, right), 0)
+            last[pixel, ..., 0] += sign * values
+    return [each.flatten(0, 1).contiguous(memory_format=torch.channels_last) for each in (wide, first, last)]
 
 
 def _pixels_together(channels: int, side: int, width: int) -> int:
     """How many pixels of a row of a map are computed as channels of one."""
     most = min(_lanes() // channels, 8) if side > 1 and _one_pass() else 1
     together = 1
-    while 2 * together <= most and width % (2 * together) == 0:
+    # a map of one column has no order of its columns and channels in memory that the library could tell
+    while 2 * together <= most and width % (2 * together) == 0 and width > 2 * together:
         together *= 2
     return together
 
@@ -158,7 +211,7 @@ def _convolved(
     x: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
-    padding: int,
+    padding: tuple[int, int],
     step: int,
     onto: torch.Tensor | None,
     rectify: bool,
@@ -168,12 +221,45 @@ def _convolved(
         out = F.conv2d(x, weight, bias, (1, step), padding)
         out = out if onto is None else onto.add_(out)
         return out.relu_() if rectify else out
-    how = ([padding] * 2, [1, step], [1, 1], 1)
+    how = (list(padding), [1, step], [1, 1], 1)
     if onto is None:
         return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *how, "relu" if rectify else "none", [], "")
     return torch.ops.mkldnn._convolution_pointwise_.binary(
         onto, x, weight, bias, *how, "add", 1.0, "relu" if rectify else None, [], ""
     )
+
+
+def _convolved_doubled(
+    x: torch.Tensor, kernels: list[torch.Tensor], bias: torch.Tensor | None, padding: int, onto: torch.Tensor | None
+) -> torch.Tensor:
+    """A convolution of a map that is doubled in width, by the kernels of :func:`_doubling`, added to what is there."""
+    wide, *borders = kernels
+    seen = None if onto is None else _side_by_side(onto, 2)
+    out = _convolved(x, wide, None if bias is None else bias.repeat(2), (padding, 1), 1, seen, False)
+    for kernel, column in zip(borders, (0, x.shape[-1] - 1), strict=True):
+        out[..., column : column + 1] += F.conv2d(x[..., column : column + 1], kernel, None, 1, (padding, 0))
+    return _side_by_side(out, 0.5)
+
+
+def _scaled(x: torch.Tensor, gain: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """A convolution of one channel and one pixel, for which the library is slow."""
+    rows = x.permute(0, 2, 3, 1)
+    return (rows * gain if bias is None else torch.addcmul(bias, rows, gain)).permute(0, 3, 1, 2)
+
+
+def _to_be_seen(x: torch.Tensor, width: int) -> torch.Tensor:
+    """A map as convolutions see it beside others of this width: of its own level, or of the one below."""
+    if x.shape[-1] == width:
+        return x.contiguous(memory_format=torch.channels_last)
+    return upsample(x) if width == 2 else _doubled_in_height(x)
+
+
+def _doubled_in_height(x: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=(2.0, 1.0), mode="bilinear")
+
+
+def _doubled_in_width(x: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=(1.0, 2.0), mode="bilinear")
 
 
 @functools.cache

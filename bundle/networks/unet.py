@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .blocks import DEFAULT_CHANNELS, Head, check_channels, pad_to_multiple, residual_node, upsample
+from .blocks import DEFAULT_CHANNELS, Head, check_channels, pad_to_multiple, residual_node
 
 __all__ = ["ResidualUNet"]
 
@@ -70,7 +70,7 @@ class ResidualUNet(nn.Module):
             skips.append(x)
         maps = [x]
         for depth, node in enumerate(self.decoder):
-            x = node([skips[len(skips) - 2 - depth], upsample(x)])
+            x = node([skips[len(skips) - 2 - depth], x])
             maps.append(x)
         return maps[::-1]
 

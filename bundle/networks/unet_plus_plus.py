@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .blocks import DEFAULT_CHANNELS, Head, check_channels, pad_to_multiple, residual_node, upsample
+from .blocks import DEFAULT_CHANNELS, Head, check_channels, pad_to_multiple, residual_node
 
 __all__ = ["ResidualUNetPlusPlus"]
 
@@ -94,7 +94,7 @@ class ResidualUNetPlusPlus(nn.Module):
         for column in self.columns:
             for level, node in enumerate(column):
                 # the row below has not been extended yet in this column: its last map is X(level + 1, column - 1)
-                seen = rows[level] + [upsample(rows[level + 1][-1])]
+                seen = rows[level] + [rows[level + 1][-1]]
                 if level == len(column) - 1 and self.takes_shortcut[level]:
                     seen.append(shortcuts[level])
                 rows[level].append(node(seen))
