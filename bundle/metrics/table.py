@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from ..io import atomic
 
@@ -110,6 +109,8 @@ def _summary(values: np.ndarray) -> Summary:
     if n < 2:
         mean = float(defined[0]) if n else math.nan
         return Summary(mean, math.nan, math.nan, math.nan, n, n_undefined)
+    from scipy.stats import bootstrap  # whose import takes a third of a second, and few need it
+
     interval = bootstrap(
         (defined,),
         np.mean,

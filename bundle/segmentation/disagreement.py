@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from threading import Lock
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..networks import CascadeEnsemble, faster_copy
+from .side_by_side import both
+
+_COPYING = Lock()  # several threads may see the first image
 
 __all__ = ["WithDisagreement", "disagreement_on_mask", "least_agreed"]
 
@@ -40,15 +44,19 @@ class WithDisagreement(nn.Module):
         if not hasattr(network, "probabilities"):
             probability = network(image)
             return torch.cat([probability, torch.zeros_like(probability)], 1)
-        dbac, ddmac = network.probabilities(image)
+        if network is self.network:
+            dbac, ddmac = network.probabilities(image)
+        else:
+            dbac, ddmac = both(lambda: network.dbac_probability(image), lambda: network.ddmac_probability(image))
         return torch.cat([network.fuse(dbac, ddmac), (dbac - ddmac).abs()], 1)
 
     def _fastest(self, image: torch.Tensor) -> nn.Module:
         plain = type(self.network) is CascadeEnsemble and image.device.type == "cpu" and image.dtype == torch.float32
         if not plain or self.network.training or torch.is_grad_enabled():
             return self.network
-        if not self._faster:
-            self._faster.append(faster_copy(self.network))
+        with _COPYING:
+            if not self._faster:
+                self._faster.append(faster_copy(self.network))
         return self._faster[0]
 
 

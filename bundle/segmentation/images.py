@@ -17,6 +17,7 @@ from ..transforms.focus import fuse
 from ..volumes import ahead
 from .disagreement import WithDisagreement
 from .outputs import Outputs
+from .side_by_side import side_by_side
 from .stacks import known_steps
 from .windows import Windows
 from .writing import Found, FoundWriter
@@ -25,12 +26,14 @@ __all__ = ["ImageSegmenter"]
 
 logger = logging.getLogger(__name__)
 
+Read = tuple[Image, np.ndarray, np.ndarray | None, np.ndarray]
+
 
 class ImageSegmenter:
     """Segment images, and stacks by their fusion, as :class:`bundle.segmentation.SegmentationEvaluator` does.
 
     Needs nothing of MONAI and ignite, whose import takes longer than a small image. The next image is read and
-    enhanced while the network sees this one.
+    enhanced while the network sees this one, and small ones are segmented side by side.
 
     Args:
         inputs: files.
@@ -79,11 +82,9 @@ class ImageSegmenter:
         failed = 0
         bar = tqdm(desc="segment", total=len(self.inputs), ncols=100, leave=False, disable=None)
         with bar:
-            for source, read in ahead(self._read(), 1):
+            for (source, _), found in side_by_side(ahead(self._read(), 1), self._found_in, self._threads):
                 try:
-                    if isinstance(read, InputError):
-                        raise read
-                    self.writer.write(source, self._found(*read))
+                    self.writer.write(source, found())
                 except Exception as exception:
                     error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
                     if error is None:
@@ -98,7 +99,7 @@ class ImageSegmenter:
         if failed:
             raise InputError(None, f"{failed} of {len(self.inputs)} inputs failed", "see above")
 
-    def _read(self) -> Iterator[tuple[Source, InputError | tuple]]:
+    def _read(self) -> Iterator[tuple[Source, InputError | Read]]:
         """Each input with what was read of it, or with its error."""
         for source in self.inputs:
             try:
@@ -109,7 +110,7 @@ class ImageSegmenter:
                 error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
                 yield source, error or unreadable(exception)
 
-    def _enhanced(self, image: Image) -> tuple[Image, np.ndarray, np.ndarray | None, np.ndarray]:
+    def _enhanced(self, image: Image) -> Read:
         """The image, its plane or that of its fusion, the fusion's depth, and the enhanced plane; ``[Y, X]`` each."""
         plane, depth = image.array().astype(np.float32), None
         if not np.isfinite(plane).all():
@@ -119,7 +120,19 @@ class ImageSegmenter:
         # columns first, as MONAI's readers have it
         return image, plane, depth, self.equalization.of_plane(plane.T, str(image.path)).T
 
-    @torch.inference_mode()
+    def _threads(self, entry: tuple[Source, InputError | Read]) -> int:
+        """On how many threads an input is segmented."""
+        read = entry[1]
+        if isinstance(read, InputError):
+            return 1
+        scale = 1.0 if self.inferer.scale == "auto" else self.inferer.scale
+        return self.inferer.threads(read[1].shape, scale, self.device)
+
+    def _found_in(self, entry: tuple[Source, InputError | Read]) -> Found:
+        if isinstance(entry[1], InputError):
+            raise entry[1]
+        return self._found(*entry[1])
+
     def _found(self, image: Image, plane: np.ndarray, depth: np.ndarray | None, enhanced: np.ndarray) -> Found:
         def network(batch: torch.Tensor) -> torch.Tensor:
             with torch.autocast(self.device.type, enabled=self.amp):

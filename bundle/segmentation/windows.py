@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # small enough that a laptop of 8 GB copes with the default network in float32
 WHOLE_PIXELS = 1536 * 1536
+# of all images that are segmented at once: some 3 GB in single precision
+PIXELS_AT_ONCE = 2 * WHOLE_PIXELS
 # side of the middle in which widths are measured: enough to see them, and a page wider than memory has one too
 MEASURED_SIDE = 4096
 # below, a window shows the network too little of a vessel's surroundings
@@ -100,6 +102,26 @@ class Windows:
         if math.prod(sides) > self.whole_pixels:
             windows = math.prod(len(_starts(side, min(self.window, side), self.overlap)) for side in sides)
         return windows * math.prod(size[2:])
+
+    def threads(self, size: tuple[int, int], scale: float, device: torch.device) -> int:
+        """On how many threads the network sees an image: few, where there is room for several images side by side.
+
+        Of the image alone, not of how many there are, since the number of threads changes the last digits of what the
+        network finds.
+
+        Args:
+            size: X and Y.
+            scale: factor by which the image is resampled.
+            device: where the network computes; only the CPU sees images side by side.
+
+        Returns:
+            All that there are for an image that is segmented alone.
+        """
+        threads = torch.get_num_threads()
+        pixels = math.prod(size) * scale**2
+        if device.type != "cpu" or pixels > self.whole_pixels:
+            return threads
+        return math.ceil(threads / min(threads, int(PIXELS_AT_ONCE // max(pixels, 1))))
 
     def fit(self, image: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor]) -> float:
         """Find the scale that an image asks for, and say it.

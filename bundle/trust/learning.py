@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import rankdata
 
 __all__ = ["area_under_curve", "fit", "logistic"]
 
@@ -39,6 +37,8 @@ def fit(
     Returns:
         ``[1 + K]``, the first of them the constant.
     """
+    from scipy.optimize import minimize  # whose import takes a third of a second, which segmenting need not wait for
+
     columns = np.column_stack([np.ones(len(features)), features])
     weights = np.ones(len(shares)) if weights is None else weights
     bounds = {1: (0, None), -1: (None, 0), 0: (None, None)}
@@ -67,5 +67,7 @@ def area_under_curve(expected: np.ndarray, bad: np.ndarray) -> float:
     count = int(bad.sum())
     if count in (0, len(bad)):
         return float("nan")
+    from scipy.stats import rankdata
+
     ranks = rankdata(-np.asarray(expected))
     return float((ranks[bad].sum() - count * (count + 1) / 2) / (count * (len(bad) - count)))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ...io import image_name
 from ...transforms import Stretching
 from ...volumes import HERE, Slab, StoredVolume, Workers, ahead, behind
+from ..side_by_side import side_by_side
 from ..windows import Windows
 from .projections import middle_projection
 from .reading import EnhancedSlices, GreyBlocks, SliceRows
@@ -88,16 +89,30 @@ class SliceNetwork:
         name, done = image_name(slices.grey.path), depth - len(missing)
         bar = tqdm(desc=name, total=depth, initial=done, unit="slice", ncols=100, leave=False, disable=None)
         with bar, behind() as call:
-            for z, read in ahead(slices.each(missing)):
-
-                def rows(start: int, stop: int, read: SliceRows = read) -> torch.Tensor:
-                    return _tensor(read(start, stop)).to(self.device)
-
-                parts = self.inferer.rows(rows, (width, height), self, scale)
-                for start, block in _banded(parts, probability.bands):
+            for z, blocks in self._found(ahead(slices.each(missing)), (width, height), scale, probability.bands):
+                for start, block in blocks:
                     call(disagreement.write, z, start, block[1])
                     call(probability.write, z, start, block[0])
                 bar.update()
+
+    def _found(
+        self, slices: Iterable[tuple[int, SliceRows]], size: tuple[int, int], scale: float, bands: list[tuple[int, int]]
+    ) -> Iterator[tuple[int, Iterable[tuple[int, np.ndarray]]]]:
+        """Each slice's number and, by bands, what the network finds: slices side by side, large ones in parts."""
+
+        def found(entry: tuple[int, SliceRows]) -> Iterator[tuple[int, np.ndarray]]:
+            def rows(start: int, stop: int) -> torch.Tensor:
+                return _tensor(entry[1](start, stop)).to(self.device)
+
+            return _banded(self.inferer.rows(rows, size, self, scale), bands)
+
+        threads = self.inferer.threads(size, scale, self.device)
+        if threads == torch.get_num_threads():  # no room for two of them
+            for entry in slices:
+                yield entry[0], found(entry)
+            return
+        for (z, _), result in side_by_side(slices, lambda entry: list(found(entry)), lambda _: threads):
+            yield z, result()
 
     @torch.inference_mode()
     def _fit(self, slices: EnhancedSlices) -> float:

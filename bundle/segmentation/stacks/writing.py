@@ -18,6 +18,7 @@ from ...volumes import StoredVolume
 from ..expecting import expected_of, note_expectation
 from ..outputs import Outputs
 from ..remarks import remark_on_mask, vessel_share
+from ..side_by_side import side_by_side
 from .projections import middle_projection, picture_projection
 from .reading import GreyBlocks
 from .stack import SegmentedStack
@@ -60,10 +61,11 @@ class StackWriter:
                 None if spacing is None else spacing[-1] * stack.shape[-1] / grey.shape[-1]
             )  # of a wide page a pixel is several
             write_png(self.path(stack, "overlay"), for_people(mask_overlay(grey, found), pixel))
+            expectation = self.expectation(stack, stack.mask)
             for future in written:
                 future.result()
         source = stack.source
-        said = note_expectation(self.outputs, source, self.expectation(stack, stack.mask))
+        said = note_expectation(self.outputs, source, expectation)
         share = self.mask(stack, stack.mask.planes(), grey)
         remark_on_mask(source, middle_projection(stack.mask.rows, stack.shape))
         logger.info("%s: %s%s, %s", source, share, said, self.path(stack, "mask"))
@@ -76,16 +78,20 @@ class StackWriter:
             mask: of its shape, what is to be written.
         """
         grey, depth, total, differs = GreyBlocks(stack.image), stack.shape[0], None, False
-        for start, stop in grey.bands:
-            near = {0: grey.rows(0, start, stop)}  # the slice and its neighbours
-            for z in range(depth):
-                if z + 1 < depth:
-                    near[z + 1] = grey.rows(z + 1, start, stop)
-                s, d, found = (volume.rows(z, start, stop) for volume in (stack.probability, stack.disagreement, mask))
-                differs = differs or bool(d.any())
-                evidence = Evidence.of(near[z], s, d, found, [near[n] for n in (z - 1, z + 1) if n in near])
-                total = evidence if total is None else total + evidence
-                near.pop(z - 1, None)
+
+        def seen() -> Iterator[tuple]:
+            for start, stop in grey.bands:
+                near = {0: grey.rows(0, start, stop)}  # the slice and its neighbours
+                for z in range(depth):
+                    if z + 1 < depth:
+                        near[z + 1] = grey.rows(z + 1, start, stop)
+                    found = (volume.rows(z, start, stop) for volume in (stack.probability, stack.disagreement, mask))
+                    yield near[z], *found, [near[n] for n in (z - 1, z + 1) if n in near]
+                    near.pop(z - 1, None)
+
+        for (_, _, disagreement, *_), evidence in side_by_side(seen(), lambda part: Evidence.of(*part), lambda _: 1):
+            differs = differs or bool(disagreement.any())
+            total = evidence() if total is None else total + evidence()
         return expected_of(total, stack.shape) if differs else None
 
     def mask(self, stack: SegmentedStack, planes: Iterable[np.ndarray], grey: np.ndarray) -> str:

@@ -1,0 +1,119 @@
+"""Work side by side gives what work one after the other gives, in order, within the threads that there are."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import torch
+
+from bundle.networks import CascadeEnsemble
+from bundle.segmentation import Windows, WithDisagreement
+from bundle.segmentation.side_by_side import both, side_by_side
+
+
+@pytest.fixture(params=[1, 2, 5])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order_and_an_error_where_it_was_made(threads):
+    def compute(item: int) -> int:
+        time.sleep(0.02 * (item % 3))
+        if item == 4:
+            raise ValueError("the fourth")
+        return item**2
+
+    given = []
+    for item, result in side_by_side(iter(range(9)), compute, lambda item: 1 + item % threads):
+        if item == 4:
+            with pytest.raises(ValueError, match="the fourth"):
+                result()
+        else:
+            assert result() == item**2
+        given.append(item)
+    assert given == list(range(9))
+    assert torch.get_num_threads() == threads
+
+
+def test_no_more_threads_are_taken_than_there_are(threads):
+    lock, taken, most = threading.Lock(), 0, 0
+
+    def compute(item: int) -> int:
+        nonlocal taken, most
+        mine = torch.get_num_threads()
+        with lock:
+            taken += mine
+            most = max(most, taken)
+        time.sleep(0.01)
+        with lock:
+            taken -= mine
+        return mine
+
+    wanted = [1, threads, 1, 1, 2, threads, 1]
+    found = [result() for _, result in side_by_side(wanted, compute, lambda item: item)]
+    assert most <= threads
+    # who asks for all is alone, and its two cascades share them
+    alone = -(-threads // 2)
+    assert found == [alone if want >= threads > 1 else min(want, threads) for want in wanted]
+
+
+def test_items_are_computed_at_the_same_time_and_gradients_are_off():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    meeting = threading.Barrier(2, timeout=20)  # the first may take a second thread for its other cascade
+    try:
+        found = [
+            result()
+            for _, result in side_by_side(range(6), lambda _: (meeting.wait(), torch.is_grad_enabled()), lambda _: 1)
+        ]
+        assert not any(enabled for _, enabled in found)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_both_are_called_at_the_same_time_where_threads_are_idle(threads):
+    meeting = threading.Barrier(2)
+
+    def meets() -> bool:
+        try:
+            meeting.wait(20 if threads > 1 else 0.05)
+        except threading.BrokenBarrierError:
+            return False
+        return not torch.is_inference_mode_enabled() and not torch.is_grad_enabled()
+
+    with torch.no_grad():
+        assert both(meets, meets) == ((True, True) if threads > 1 else (False, False))
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ValueError, match="second"):
+        both(lambda: 1, lambda: int("second"))
+
+
+def test_the_network_finds_the_same_to_the_bit_one_image_at_a_time_and_side_by_side():
+    """Of a last slice that a killed run left over as of all slices."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.manual_seed(0)
+        network = WithDisagreement(CascadeEnsemble(1, (8, 16, 4), dbac_scale=1.0, dbac_norm="instance")).eval()
+        images = [torch.rand(1, 1, 64, 80) for _ in range(4)]
+        threads = Windows().threads((64, 80), 1.0, torch.device("cpu"))
+        assert threads == 1
+        together = [result() for _, result in side_by_side(images, network, lambda _: threads)]
+        with torch.inference_mode():
+            assert all(map(torch.equal, together, map(network, images)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_images_share_the_threads_by_their_size_alone(threads):
+    cpu, inferer = torch.device("cpu"), Windows()
+    assert inferer.threads((512, 512), 1.0, cpu) == 1
+    assert inferer.threads((6000, 6000), 1.0, cpu) == threads
+    assert inferer.threads((1500, 1500), 1.0, cpu) == -(-threads // min(threads, 2))
+    assert inferer.threads((1500, 1500), 2.0, cpu) == threads
+    assert inferer.threads((512, 512), 1.0, torch.device("cuda")) == threads
