@@ -141,7 +141,9 @@ def _impossible(network: nn.Module, state: dict) -> str:
     # integers, complex or quantised numbers would be cast without a word
     if other := [name for name in fractions if not state[name].is_floating_point() or state[name].is_sparse]:
         return f"holds no floating-point numbers in {_first(other)}"
-    if other := [name for name in fractions if not state[name].float().isfinite().all()]:
+    # all at once, since what is asked of hundreds of small tensors takes seconds on a busy machine
+    if not torch.cat([state[name].float().flatten() for name in fractions]).isfinite().all():
+        other = [name for name in fractions if not state[name].float().isfinite().all()]
         return f"holds values that are not a number (NaN), infinite or beyond single precision in {_first(other)}"
     if other := [name for name in fractions if name.endswith("running_var") and (state[name] < 0).any()]:
         return f"holds negative variances in {_first(other)}"

@@ -136,7 +136,7 @@ def write_png(path: str | Path, rgb: np.ndarray) -> None:
         InputError: the file cannot be written.
     """
     with atomic(path) as partial:
-        PIL.Image.fromarray(rgb).save(partial, format="PNG")
+        PIL.Image.fromarray(rgb).save(partial, format="PNG", compress_level=3)  # half the time, a tenth larger
 
 
 def write_panel(path: str | Path, pictures: Mapping[str, np.ndarray]) -> None:
