@@ -8,7 +8,7 @@ import sys
 __all__ = ["keep_memory"]
 
 # of glibc's malloc.h
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _KEPT = 1 << 29  # bytes that are free and not given back
 _AT_ONCE = 1 << 26
 
@@ -26,5 +26,6 @@ def keep_memory() -> None:
         change = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # a libc of another kind
         return
-    for setting, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AT_ONCE)):
+    # one arena for all threads: in one of its own a thread cannot use what another has freed
+    for setting, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AT_ONCE), (_ARENA_MAX, 1)):
         change(setting, value)
