@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,8 @@ def cluster(where: str, output: str | Path, count: int | None = None, slab: int 
             elif where == "slurm":
                 started = _slurm(distributed, folder, count)
             client = distributed.Client(started or where, timeout="30s", set_as_default=False)
+        except InputError:
+            raise
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             if started is not None:
                 started.close()
@@ -79,15 +82,45 @@ def _slurm(distributed: Any, folder: Path, count: int | None) -> Any:
     from dask import config
 
     unsaid = {name: value for name, value in JOB.items() if config.get(f"jobqueue.slurm.{name}", None) is None}
-    started = jobqueue.SLURMCluster(
-        security=distributed.Security.temporary(),
-        shared_temp_directory=str(folder),
-        scheduler_options={"dashboard_address": ":0"},
-        **unsaid,
-    )
+    security = _keys(distributed, folder)
+    options = {"dashboard_address": ":0"}
+    started = jobqueue.SLURMCluster(security=security, scheduler_options=options, **unsaid)
+    try:
+        _check_job(started.job_script(), folder)
+    except InputError:
+        started.close()
+        raise
     # so many at any time: a job whose time is up is followed by another
     started.adapt(minimum=count or 1, maximum=count or 1)
     return started
+
+
+def _keys(distributed: Any, folder: Path) -> Any:
+    """Keys of this run alone, in files that its jobs read, and nobody else may."""
+    made = distributed.Security.temporary()
+    files = {}
+    for name in ("ca_file", "client_cert", "client_key"):
+        files[name] = folder / f"{name}.pem"
+        files[name].write_text(getattr(made, f"tls_{name}"), encoding="utf-8")
+    of_all = {
+        f"tls_{who}_{what}": str(files[f"client_{what}"])
+        for who in ("scheduler", "worker", "client")
+        for what in ("cert", "key")
+    }
+    return distributed.Security(tls_ca_file=str(files["ca_file"]), require_encryption=True, **of_all)
+
+
+def _check_job(script: str, folder: Path) -> None:
+    """Let Slurm say whether it would take a job, since later nobody hears it."""
+    file = folder / "job.sh"
+    file.write_text(script, encoding="utf-8")
+    try:
+        said = subprocess.run(["sbatch", "--test-only", str(file)], capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise InputError(None, "Slurm is not installed here (no sbatch)", "say --cluster local") from error
+    if said.returncode:
+        problem = f"Slurm refuses the jobs ({said.stderr.strip().splitlines()[-1]})"
+        raise InputError(None, problem, "state them in jobqueue.yaml, see docs/guides/cluster.md")
 
 
 def _check_versions(client: Any) -> None:
