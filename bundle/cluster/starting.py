@@ -81,7 +81,10 @@ def _slurm(distributed: Any, folder: Path, count: int | None) -> Any:
     jobqueue = format_library("dask_jobqueue", None, "--cluster slurm", "cluster")
     from dask import config
 
-    unsaid = {name: value for name, value in JOB.items() if config.get(f"jobqueue.slurm.{name}", None) is None}
+    # what a job says goes with the run, and litters no working folder
+    job = {**JOB, "log-directory": str(folder)}
+    unsaid = {name: value for name, value in job.items() if config.get(f"jobqueue.slurm.{name}", None) is None}
+    unsaid = {name.replace("-", "_"): value for name, value in unsaid.items()}
     security = _keys(distributed, folder)
     options = {"dashboard_address": ":0"}
     started = jobqueue.SLURMCluster(security=security, scheduler_options=options, **unsaid)
