@@ -87,9 +87,10 @@ def test_python_gives_the_masks_of_segment_for_files_and_for_arrays(copy, tmp_pa
     found = open_image(tmp_path / "stack_mask.tif").array()
     assert found.any()
     np.testing.assert_array_equal(array["mask"] > 0, found > 0)
-    # the guide calls the network as it stands, the command the faster copy of it: they differ by rounding
+    # the guide calls the network as it stands, the command the faster copy of it, whose kernels sum in another order:
+    # they differ by rounding, of which tests/test_faster.py says how much
     probability = open_image(tmp_path / "stack_probability.tif").array()
-    np.testing.assert_allclose(array["probability"], probability, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(array["probability"], probability, rtol=0, atol=5e-5)
 
 
 def test_the_notebook_runs_from_top_to_bottom_and_finds_what_it_says(tmp_path):

@@ -135,6 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not sources:
         return 1
     _check_cluster(arguments)
+    if sys.stderr.isatty():  # who waits sees at once that it works; the import of PyTorch takes a second or more
+        logger.info("%d input%s to segment, output in %s", len(sources), "s" * (len(sources) > 1), arguments.output)
     parser = configured(arguments, sources)
     if not arguments.measure:
         _segment(parser, arguments)
