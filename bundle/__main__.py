@@ -34,6 +34,8 @@ COMMANDS = {
     "doctor": "tell what is installed, and whether it works here",
 }
 
+_RESERVE = 1 << 22  # bytes, given back where memory runs out: to say so takes some, of which Python asks a MiB at once
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command.
@@ -46,7 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         interrupted, 143 if the system ended it.
     """
     end_on_sigterm()
+    reserve = bytearray()
     try:
+        reserve = bytearray(_RESERVE)
         return _run(sys.argv[1:] if argv is None else argv)
     except InputError as error:
         print(error, file=sys.stderr)
@@ -56,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         print(line, file=sys.stderr)
         return status
     except Exception as error:
+        reserve.clear()
         cause = no_memory(None) if is_out_of_memory(error) else input_error(error)  # in which MONAI wraps ours
         if cause is None:
             raise

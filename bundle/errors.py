@@ -21,7 +21,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text)
 
 
-# in what PyTorch, oneDNN and Python (of a thread's stack) say of it
+# in what PyTorch, oneDNN and Python say of it: of a thread's stack, and of a function's own place where none is left
 _OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -29,6 +29,10 @@ _OUT_OF_MEMORY = (
     "could not create a memory",
     "can't start new thread",
     "std::bad_alloc",
+    "without exception set",
+    "without setting an exception",
+    "annot allocate memory",  # a library that does not fit, of the loader
+    "failed to map segment from shared object",
 )
 _WITHOUT_A_CAUSE = "could not create a primitive"  # all that oneDNN says where its own tables do not fit
 
@@ -107,7 +111,7 @@ def is_out_of_memory(exception: BaseException | None) -> bool:
     while exception is not None:
         if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":
             return True
-        if isinstance(exception, RuntimeError):
+        if isinstance(exception, RuntimeError | ImportError | OSError | SystemError):
             text = str(exception)
             if text.strip() == _WITHOUT_A_CAUSE or any(sign in text for sign in _OUT_OF_MEMORY):
                 return True

@@ -179,9 +179,10 @@ def segment_files(parser: ConfigParser | PlainConfig, workers: Workers | None = 
     Raises:
         InputError: an input failed; its own line has been logged.
     """
-    from ..networks import keep_memory
+    from ..networks import keep_memory, start_threads
 
     keep_memory()
+    start_threads()
     try:
         segmenter = parser.get_parsed_content("segmenter")
         if workers is not None:
@@ -293,6 +294,7 @@ def log_to_terminal() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    tqdm.monitor_interval = 0  # a thread that would show bars that stand still: none here has such short steps
 
 
 def _count(text: str) -> int:

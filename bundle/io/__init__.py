@@ -11,6 +11,7 @@ from .inputs import as_source, expand, image_name, list_images
 from .kinds import FORMS, KINDS, output_path, record_path
 from .lock import alone
 from .masks import ANY, Foreground, is_foreground, vessels_of, why_no_mask
+from .memory import check_threads_fit
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
@@ -55,6 +56,7 @@ __all__ = [
     "as_source",
     "atomic",
     "atomic_folder",
+    "check_threads_fit",
     "check_writable",
     "choose",
     "expand",

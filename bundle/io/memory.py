@@ -1,4 +1,4 @@
-"""How much memory the computer has, so that what a damaged file declares is never asked of it."""
+"""How much memory there is: for what a damaged file declares, and for a thread."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import ctypes
 import os
 from functools import cache
 from math import prod
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+
+_USUAL_STACK = 1 << 23
+_BESIDE_THE_STACK = 72 << 20  # glibc sets 64 MiB of addresses aside for what a thread allocates; Python takes some more
 
 
 @cache
@@ -47,3 +51,31 @@ def check_fits(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
             f"declares {sides} pixels, {needed / 1e9:.4g} GB at once, where this computer has {here}",
             "if it is not damaged, cut it into smaller ones",
         )
+
+
+def check_threads_fit(count: int = 1) -> None:
+    """Make sure that threads can begin.
+
+    One whose own first steps find no memory ends the program (OpenMP, glibc), or lets it wait forever for a sign of it
+    (Python). So what they take is asked for before, and given back.
+
+    Args:
+        count: of the threads.
+
+    Raises:
+        MemoryError: they do not fit.
+    """
+    try:
+        mmap(-1, count * (_stack() + _BESIDE_THE_STACK)).close()
+    except OSError as error:
+        raise MemoryError("no room for a thread") from error
+
+
+def _stack() -> int:
+    """Bytes of addresses that the system sets aside for the stack of a thread."""
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_STACK, getrlimit
+    except ImportError:  # Windows
+        return _USUAL_STACK
+    size = getrlimit(RLIMIT_STACK)[0]
+    return _USUAL_STACK if size == RLIM_INFINITY else size

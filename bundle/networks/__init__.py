@@ -5,7 +5,7 @@ from .blocks import ResidualBlock, pad_to_multiple
 from .cascades import DBAC, DDMAC
 from .ensemble import AtScale, CascadeEnsemble
 from .faster import faster_copy
-from .memory import keep_memory
+from .memory import keep_memory, start_threads
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
 from .weights import fit_weights, load_weights, read_weights, scales_of
@@ -29,4 +29,5 @@ __all__ = [
     "pad_to_multiple",
     "read_weights",
     "scales_of",
+    "start_threads",
 ]

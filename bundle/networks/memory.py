@@ -1,11 +1,15 @@
-"""Memory of feature maps, kept for the next ones."""
+"""Memory of feature maps, kept for the next ones, and threads that begin while there is memory for them."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-__all__ = ["keep_memory"]
+import torch
+
+from ..io import check_threads_fit
+
+__all__ = ["keep_memory", "start_threads"]
 
 # of glibc's malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
@@ -29,3 +33,19 @@ def keep_memory() -> None:
     # one arena for all threads: in one of its own a thread cannot use what another has freed
     for setting, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AT_ONCE), (_ARENA_MAX, 1)):
         change(setting, value)
+
+
+def start_threads() -> None:
+    """Let the threads begin on which PyTorch computes, or let it compute on one where memory has no room for them.
+
+    OpenMP would start them when a network first computes, and ends the whole program where it cannot.
+    """
+    others = torch.get_num_threads() - 1
+    if others == 0:
+        return
+    try:
+        check_threads_fit(others)
+    except MemoryError:
+        torch.set_num_threads(1)
+        return
+    torch.conv2d(torch.zeros(1, 8, 64, 64), torch.zeros(8, 8, 3, 3))  # more than one thread takes

@@ -10,6 +10,8 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
+from ..io import check_threads_fit
+
 T = TypeVar("T")
 _END = object()
 
@@ -18,7 +20,11 @@ def ahead(items: Iterable[T], count: int = 2) -> Iterator[T]:
     """Give the same items, made in a thread that is at most ``count`` of them ahead.
 
     What making an item raises is raised where it would have been taken.
+
+    Raises:
+        MemoryError: no room for the thread.
     """
+    check_threads_fit()
     queue: Queue = Queue(count)
     left = Event()
 
@@ -65,12 +71,17 @@ def behind(count: int = 2) -> Iterator[Callable[..., None]]:
     """Give a function that calls another one in a thread, in order, and waits while ``count`` calls are open.
 
     What a call raises is raised by one of the next, or at the end. Calls that are open when the ``with`` is left by
-    an error are made all the same.
+    an error are made all the same. The first raises MemoryError where there is no room for the thread.
     """
+    begun = False
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[Future] = deque()
 
         def call(function: Callable[..., None], *args: object) -> None:
+            nonlocal begun
+            if not begun:
+                check_threads_fit()
+                begun = True
             while len(waiting) >= count or (waiting and waiting[0].done()):
                 waiting.popleft().result()
             waiting.append(pool.submit(function, *args))

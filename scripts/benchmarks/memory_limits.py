@@ -1,7 +1,7 @@
 """Segment an image and a stack with little memory left: each run ends in success, or in a line that says what to do.
 
   python -m scripts.benchmarks.memory_limits                          # ten limits, for docs/reliability.md
-  python -m scripts.benchmarks.memory_limits --margins 24 --ways stack
+  python -m scripts.benchmarks.memory_limits --threads 2 --size 96 --repeat 3
 
 Libraries are imported once; then a process of its own is branched off for each limit, and may take so much address
 space (RLIMIT_AS) more than it has. A run is right if it writes all of its outputs and ends with 0, or ends with 1, says
@@ -30,7 +30,7 @@ from bundle.phantoms import make_phantom
 
 MARGINS = (8, 16, 32, 64, 96, 128, 192, 256, 512, 1024)  # MiB
 WAYS = {"image": [], "stack": ["--mode", "stack"]}
-LONGEST = 600  # seconds of a run
+LONGEST = 120  # seconds of a run
 MIB = 1 << 20
 
 
@@ -41,11 +41,13 @@ def main() -> int:
         0 if there was no fault.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--margins", type=int, nargs="+", default=MARGINS, help="MiB (default: %(default)s)")
+    parser.add_argument("--margins", type=int, nargs="+", default=list(MARGINS), help="MiB (default: %(default)s)")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--size", type=int, default=384, help="of the images, in pixels (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each limit (default: %(default)s)")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     for needed in ("commands.segment", "io.reader", "segmentation", "runner"):  # by the branches; imported once
         importlib.import_module(f"bundle.{needed}")
     counts = {"written": 0, "refused": 0, "faults": 0}
@@ -55,8 +57,8 @@ def main() -> int:
             whole = Path(folder) / f"{way}-unlimited"
             _branch([*_words(way, inputs), "--output", str(whole)], None, whole)
             expected = _contents(whole)
-            for margin in arguments.margins:
-                out = Path(folder) / f"{way}-{margin}"
+            for number, margin in enumerate(arguments.margins * arguments.repeat):
+                out = Path(folder) / f"{way}-{margin}-{number}"
                 ended = _branch([*_words(way, inputs), "--output", str(out)], margin, out)
                 outcome, detail = _judged(*ended, _contents(out), expected)
                 counts[outcome] += 1

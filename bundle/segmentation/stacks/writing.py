@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...io import Layout, atomic, atomic_folder, write_image, write_image_planes
+from ...io import Layout, atomic, atomic_folder, check_threads_fit, write_image, write_image_planes
 from ...pictures import for_people, mask_overlay, write_png
 from ...trust import Evidence, Expectation
 from ...volumes import StoredVolume
@@ -49,6 +49,7 @@ class StackWriter:
             InputError: a file cannot be written.
         """
         self.outputs.begin(stack.source, ("probability", "disagreement", "overlay", "mask"))
+        check_threads_fit(2)
         with ThreadPoolExecutor(2) as pool:
             written = [
                 pool.submit(self.volume, stack, kind, volume.planes(), np.float32)
