@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from traceback import walk_tb
 from types import TracebackType
 
@@ -36,6 +37,14 @@ def show_input_errors() -> None:
             os._exit(status)
 
     sys.excepthook = hook
+    of_threads = threading.excepthook
+
+    def thread_hook(failure: threading.ExceptHookArgs) -> None:
+        # TensorBoard's thread tells the one that adds events, which says it
+        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
+            of_threads(failure)
+
+    threading.excepthook = thread_hook
     end_on_sigterm()
 
 
