@@ -208,6 +208,23 @@ def test_swc_is_a_tree_of_all_samples_with_its_loops_cut(tmp_path):
     assert steps.sum() == pytest.approx(found.image["length"], abs=2)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_morphio_reads_the_trees_back(tmp_path):
+    morphio = pytest.importorskip("morphio")
+    tee, apart = np.zeros((2, 30, 40, 40), dtype=bool)
+    tee[14:18, 5:35, 18:22] = tee[14:18, 18:22, 20:38] = True
+    apart[3:6, 3:6, 5:35] = True
+    found = measure(tee | apart, (2.0, 1.0, 1.0))
+    assert write_swc(tmp_path / "a.swc", found) == 0
+    read = morphio.Morphology(tmp_path / "a.swc")
+    assert len(read.root_sections) == found.image["pieces"] == 2
+    steps = [np.linalg.norm(np.diff(section.points, axis=0), axis=1).sum() for section in read.iter()]
+    assert sum(steps) == pytest.approx(found.image["length"], rel=1e-4)
+    radii = np.concatenate(found.graph.path_radii)
+    assert read.diameters.min() == pytest.approx(2 * radii.min(), rel=1e-4)
+    assert read.diameters.max() == pytest.approx(2 * radii.max(), rel=1e-4)
+
+
 def unsure() -> tuple[np.ndarray, np.ndarray]:
     """S and |L - N| of a bar of whose ends the cascades are less and less sure."""
     y, x = np.mgrid[:60, :120]

@@ -395,6 +395,39 @@ def test_the_scale_of_mixed_precision_goes_on_where_it_was(tmp_path):
     assert scales == [(1, 1024.0), (2, 1024.0)]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_where_a_checkpoint_finds_no_room_the_one_before_stays_whole_and_the_training_goes_on_from_it(tmp_path):
+    """As on a full disk, to which nobody needs permission: no file may grow beyond 100 bytes in the second epoch."""
+    import resource  # not on Windows
+
+    def trained(limited: bool) -> list[int]:
+        network = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(network.parameters(), 0.1)
+        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+        trainer = Engine(lambda *_: {"loss": torch.zeros(())})
+        trainer.scaler, seen = None, []
+        trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: seen.append(engine.state.epoch))
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limited:
+            trainer.add_event_handler(
+                Events.EPOCH_STARTED(once=2), lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+            )
+        ResumableCheckpoint(tmp_path, network, optimizer, schedule, Engine(lambda *_: None)).attach(trainer)
+        try:
+            trainer.run([0], max_epochs=3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        return seen
+
+    with pytest.raises(InputError) as refused:
+        trained(limited=True)
+    assert "; " in str(refused.value)
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in left if path.name.startswith(".")]
+    assert load(tmp_path / "checkpoints" / "last.pt")["epoch"] == 1
+    assert trained(limited=False) == [2, 3]
+
+
 def test_epochs_that_are_not_validated_have_no_scores(runs):
     with open(runs / "dbac" / "curves.csv", newline="") as stream:
         assert [bool(row["dice"]) for row in csv.DictReader(stream)] == 3 * [False, True]
