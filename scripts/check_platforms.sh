@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the bundle on a platform, the real one, in an environment of its own: a line for each claim, status 1 if one fails.
-#   bash scripts/check_platforms.sh bundle|browser|label|deploy|bioimage|napari|cluster [--record]
+#   bash scripts/check_platforms.sh bundle|browser|label|deploy|bioimage|napari|fiji|cluster [--record]
 # The environment lies in runs/platforms/NAME/venv. It has the pinned torch and what scripts/platforms/install_NAME.sh
 # installs, and is used again until one of these changes; with VENV=FOLDER it is that environment, to which what is missing
 # is added. --record writes docs/results/platforms_NAME.csv.
@@ -12,7 +12,7 @@ shift || true
 install=scripts/platforms/install_$name.sh
 check=scripts/platforms/check_$name.py
 if [ ! -f "$install" ] || [ ! -f "$check" ]; then
-    echo "usage: bash scripts/check_platforms.sh bundle|browser|label|deploy|bioimage|napari|cluster [--record]" >&2
+    echo "usage: bash scripts/check_platforms.sh bundle|browser|label|deploy|bioimage|napari|fiji|cluster [--record]" >&2
     exit 2
 fi
 
