@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,32 @@ def test_every_command_that_a_page_names_exists_and_has_these_options(page):
             words = rest.split()
         known = options(command)
         wrong += [f"{command} {word}" for word in words if word.startswith("--") and word.split("=")[0] not in known]
+    assert wrong == []
+
+
+PROGRAM = re.compile(r"python(?: -m (scripts(?:\.\w+)+)| (scripts/[\w/]+)\.py)((?: [^`\n|&;…#]+)?)")
+EXTRA = re.compile(r"'?\.\[(\w+)\]'?")
+CHECK = re.compile(r"check_platforms\.sh ([a-z]+)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_program_extra_and_check_that_a_page_names_exists(page):
+    """Programs of the repository with their options, extras, and platforms."""
+    if page.name == "CHANGELOG.md":
+        return
+    text = page.read_text(encoding="utf-8")
+    wrong = []
+    for module, path, rest in PROGRAM.findall(text):
+        place = ROOT.joinpath(*(module.split(".") if module else path.split("/")))
+        files = [file for file in (place.with_suffix(".py"), place / "__main__.py") if file.is_file()]
+        source = "".join(file.read_text(encoding="utf-8") for file in [*files, *place.glob("*.py")])
+        options = re.findall(r"(?<=\s)--[\w-]+", rest)
+        wrong += [] if files else [module or path]
+        wrong += [f"{module or path} {word}" for word in options if files and f'"{word}"' not in source]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wrong += [extra for extra in EXTRA.findall(text) if extra not in project["optional-dependencies"]]
+    platforms = {file.stem.removeprefix("check_") for file in (ROOT / "scripts" / "platforms").glob("check_*.py")}
+    wrong += [name for name in CHECK.findall(text) if name not in platforms]
     assert wrong == []
 
 
