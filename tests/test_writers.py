@@ -113,6 +113,46 @@ def test_planes_that_come_one_by_one_give_the_same_file(tmp_path, suffix):
     assert a == b and a
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint16", "float32"])
+@pytest.mark.parametrize("suffix", EACH)
+def test_large_planes_in_parts_give_the_same_file_with_a_pyramid(tmp_path, monkeypatch, suffix, dtype):
+    monkeypatch.setattr("bundle.io.planes.LARGE", 600)
+    array = values((2, 1301, 607), dtype)
+    layout = Layout(array.shape, array.dtype, "ZYX", (2, 0.5, 0.25))
+    contents = []
+    for rows in (5000, 7, 512, 1000):
+        path = tmp_path / str(rows) / f"a{suffix}"
+        parts = (plane[start : start + rows] for plane in array for start in range(0, 1301, rows))
+        write_image_planes(path, parts, layout)
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        contents.append([file.read_bytes() for file in files])
+    assert all(content == contents[0] for content in contents)
+    stored = np.where(array, np.uint8(255), np.uint8(0)) if dtype == "bool" else array
+    image = open_image(path)
+    assert (image.shape, image.spacing) == (array.shape, (2, 0.5, 0.25))
+    np.testing.assert_array_equal(image.array(), stored)
+    np.testing.assert_array_equal(image.rows(1, 500, 700), stored[1, 500:700])
+    if suffix == ".tif":
+        with tifffile.TiffFile(path) as tiff:
+            (series,) = tiff.series
+            assert [level.shape for level in series.levels] == [(2, 1301, 607), (2, 651, 304), (2, 326, 152)]
+            assert all(level.keyframe.is_tiled for level in series.levels)
+            half = series.levels[1].asarray()
+        corner = stored[:, :2, :2].astype(np.float64)
+        expected = corner.max((1, 2)) if dtype == "bool" else corner.mean((1, 2))
+        np.testing.assert_allclose(half[:, 0, 0], expected, atol=0 if dtype == "bool" else 0.5)
+
+
+@pytest.mark.parametrize("suffix", EACH)
+@pytest.mark.parametrize("rows", [[3, 3], [3, 2, 1], [3, 2, 5, 1]])
+def test_parts_that_do_not_make_planes_leave_nothing(tmp_path, suffix, rows):
+    with pytest.raises(ValueError, match="plane"):
+        write_image_planes(
+            tmp_path / f"a{suffix}", [np.zeros((n, 7), np.uint8) for n in rows], Layout((2, 5, 7), np.uint8, "ZYX")
+        )
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".ome.zarr"])
 def test_channel_names_are_kept_where_the_format_has_a_place_for_them(tmp_path, suffix):
     write_image(tmp_path / f"a{suffix}", values((2, 5, 7)), "CYX", channels=["CD31", "µ <DAPI>"])

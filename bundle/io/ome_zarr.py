@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from types import ModuleType
@@ -23,13 +24,12 @@ from .embedded import ATTRIBUTE
 from .extras import format_library
 from .image import Recording
 from .planes import Layout, checked_planes
+from .pyramid import TILE, halved, in_bands, level_sizes
 from .remarks import remark
 from .spacing import to_micrometres
 
 _FORM = "OME-Zarr"
 _AGAIN = "get another copy"
-_TILE = 512  # pixels a side that are stored together
-_SMALL = 512  # the pyramid ends where no side is longer
 
 
 def recordings(path: Path) -> list[Recording]:
@@ -128,9 +128,8 @@ def _recording(
 def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout: Layout) -> None:
     """Write an OME-Zarr image (NGFF 0.4, Zarr 2) plane by plane, with a pyramid that is reduced along Y and X.
 
-    Each level halves rows and columns: two by two pixels become their mean, of a mask their maximum, so that thin
-    vessels stay and 0 and 255 are all it holds; an odd last row or column counts twice. Z is not reduced, since slices
-    are wider apart than pixels.
+    Each level halves rows and columns (:func:`~bundle.io.pyramid.halved`). Z is not reduced, since slices are wider
+    apart than pixels.
 
     Args:
         path: the folder to write.
@@ -143,10 +142,7 @@ def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout
     """
     zarr, path = format_library("zarr", path, _FORM), Path(path)
     numcodecs = format_library("numcodecs", path, _FORM)
-    outer, sizes = layout.shape[:-2], [layout.plane]
-    while max(sizes[-1]) > _SMALL:
-        height, width = sizes[-1]
-        sizes.append((-(-height // 2), -(-width // 2)))
+    outer, sizes = layout.shape[:-2], level_sizes(layout.plane)
     low, high = np.inf, -np.inf
     name = path.name.removesuffix(".zarr").removesuffix(".ome")
     with atomic_folder(path) as partial:
@@ -155,32 +151,37 @@ def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout
             group.create_array(
                 str(number),
                 shape=(*outer, *size),
-                chunks=(*(1 for _ in outer), *(min(n, _TILE) for n in size)),
+                chunks=(*(1 for _ in outer), *(min(n, TILE) for n in size)),
                 dtype=layout.stored,
                 compressors=numcodecs.Zstd(3),  # Blosc would decode a chunk that is cut off, into noise
                 chunk_key_encoding={"name": "v2", "separator": "/"},
             )
             for number, size in enumerate(sizes)
         ]
-        whole = checked_planes(planes, layout)
-        for place in product(*map(range, outer)):
-            plane = next(whole)
-            low, high = min(low, plane.min()), max(high, plane.max())
-            for level in levels:
-                level[place] = plane
-                plane = _halved(plane, layout.mask)
-        next(whole, None)  # more planes than announced are refused here
+        places = product(*map(range, outer))
+        place: tuple[int, ...] = ()
+        for start, band in in_bands(checked_planes(planes, layout), layout.plane[0]):
+            if not start:
+                place, waiting = next(places), [_Waiting() for _ in levels]
+            low, high = min(low, band.min()), max(high, band.max())
+            last = start + len(band) == layout.plane[0]
+            for number, (level, below) in enumerate(zip(levels, waiting, strict=True)):
+                below.rows.append(halved(band, layout.mask) if number else band)
+                if sum(map(len, below.rows)) < TILE and not last:  # rows of a chunk are stored together
+                    break
+                band = below.rows[0] if len(below.rows) == 1 else np.concatenate(below.rows)
+                level[(*place, slice(below.start, below.start + len(band)))] = band
+                below.start, below.rows = below.start + len(band), []
         made = {} if layout.record is None else {ATTRIBUTE: dict(layout.record)}
         group.attrs.update(_metadata(name, layout, len(levels), (low, high)) | made)
 
 
-def _halved(plane: np.ndarray, mask: bool) -> np.ndarray:
-    even = np.pad(plane, [(0, n % 2) for n in plane.shape], "edge")
-    quarters = [even[y::2, x::2] for y in (0, 1) for x in (0, 1)]
-    if mask:
-        return np.maximum.reduce(quarters)
-    mean = np.sum([quarter.astype(np.float64) for quarter in quarters], axis=0) / 4
-    return mean.astype(plane.dtype) if plane.dtype.kind == "f" else np.rint(mean).astype(plane.dtype)
+@dataclass
+class _Waiting:
+    """Rows of a level that are not stored yet, and where they begin."""
+
+    start: int = 0
+    rows: list[np.ndarray] = field(default_factory=list)
 
 
 def _metadata(name: str, layout: Layout, levels: int, window: tuple[float, float]) -> dict:

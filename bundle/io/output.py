@@ -59,9 +59,13 @@ def write_image(
 def write_image_planes(path: str | Path, planes: Iterable[np.ndarray], layout: Layout) -> None:
     """Write an image plane by plane, so that a stack need never be in memory whole.
 
+    Planes of more than 4096 pixels a side are stored in tiles, and with a pyramid: OME-TIFF in SubIFDs, OME-Zarr, which
+    has both for every image, in its multiscales; NIfTI has neither.
+
     Args:
         path: the file to write; see :py:func:`write_image`.
-        planes: the 2D arrays ``[Y, X]`` in the order of the leading axes, as many as the layout says.
+        planes: the 2D arrays ``[Y, X]`` in the order of the leading axes, as many as the layout says; each whole or in
+            parts ``[n, X]``, one below the other, so that a plane need not be in memory whole either.
         layout: what the file shall say of them.
 
     Raises:

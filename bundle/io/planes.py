@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+# pixels of a plane's longer side, beyond which it is stored in tiles and with a pyramid where the format has both
+LARGE = 4096
 AXES = ("YX", "ZYX", "CYX", "CZYX")
 DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
 
@@ -81,6 +83,11 @@ class Layout:
         return self.shape[-2], self.shape[-1]
 
     @property
+    def large(self) -> bool:
+        """Whether a viewer would not load a plane at once."""
+        return max(self.plane) > LARGE
+
+    @property
     def count(self) -> int:
         """The number of planes."""
         return prod(self.shape[:-2])
@@ -90,20 +97,24 @@ def checked_planes(planes: Iterable[np.ndarray], layout: Layout) -> Iterator[np.
     """Pass the planes on as they are stored, True as 255, once each is found to be what was announced.
 
     Args:
-        planes: the 2D arrays ``[Y, X]`` in the order of the leading axes.
+        planes: the 2D arrays ``[Y, X]`` in the order of the leading axes, each whole or in parts ``[n, X]``, one below
+            the other.
         layout: what was announced.
 
     Raises:
         ValueError: a plane is of another shape or type, or there are more or fewer of them.
     """
-    done = 0
+    (height, width), done, row = layout.plane, 0, 0
     for plane in planes:
         if done == layout.count:
             raise ValueError(f"more planes came than the {layout.count} that were announced")
-        if plane.shape != layout.plane or plane.dtype != layout.dtype:
+        fits = plane.ndim == 2 and 0 < len(plane) <= height - row and plane.shape[1] == width
+        if not fits or plane.dtype != layout.dtype:
             announced = f"{layout.dtype} {layout.plane}"
-            raise ValueError(f"plane {done} is {plane.dtype} {plane.shape}, where {announced} was announced")
-        done += 1
+            at = f" from row {row} on" * bool(row)
+            raise ValueError(f"plane {done}{at} is {plane.dtype} {plane.shape}, where {announced} was announced")
+        row = (row + len(plane)) % height
+        done += not row
         yield plane * np.uint8(255) if layout.mask else np.ascontiguousarray(plane, layout.stored)
     if done < layout.count:
         raise ValueError(f"{done} planes came, where {layout.count} were announced")
