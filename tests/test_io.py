@@ -961,6 +961,7 @@ def test_single_images_of_a_folder_are_one_stack_in_the_order_of_their_numbers(t
     assert (image.axes, image.spacing) == ("ZYX", None)
     assert open_image(tmp_path / "mouse", spacing=(2, 0.5, 0.25)).spacing == (2, 0.5, 0.25)
     np.testing.assert_array_equal(image.array(), array)
+    np.testing.assert_array_equal(image.rows(9, 1, 4), array[9, 1:4])
     words = ["--spacing", "2", "0.5", "0.25", "--output", str(tmp_path / "out"), "--method", "maximum"]
     assert main(["fuse", "--stack-from", str(tmp_path / "mouse"), *words]) == 0
     fused = open_image(tmp_path / "out" / "mouse_fused.tif")

@@ -37,13 +37,21 @@ def recordings(folder: Path) -> list[Recording]:
     outer = [axis for axis in first.axes if axis not in "TRZ"]
     shape = tuple(first.size[axis] for axis in outer)
 
-    def read(index: Mapping[str, int]) -> np.ndarray:
-        slice_ = opened(index["Z"])
+    def checked(number: int) -> Recording:
+        slice_ = opened(number)
         found = tuple(slice_.size.get(axis, 1) for axis in outer)
         if (found, slice_.dtype) != (shape, first.dtype):
             own, other = (" × ".join(map(str, size)) for size in (found, shape))
-            raise InputError(files[index["Z"]], f"is {own} {slice_.dtype}, the first slice {other} {first.dtype}", _ONE)
-        return slice_.read({**dict.fromkeys("TRZ", 0), **index, "Z": 0})
+            raise InputError(files[number], f"is {own} {slice_.dtype}, the first slice {other} {first.dtype}", _ONE)
+        return slice_
+
+    def read(index: Mapping[str, int]) -> np.ndarray:
+        return checked(index["Z"]).read({**dict.fromkeys("TRZ", 0), **index, "Z": 0})
+
+    def rows(index: Mapping[str, int], start: int, stop: int) -> np.ndarray:
+        some = checked(index["Z"]).rows
+        at = {**dict.fromkeys("TRZ", 0), **index, "Z": 0}
+        return read(index)[start:stop] if some is None else some(at, start, stop)
 
     return [
         Recording(
@@ -55,6 +63,7 @@ def recordings(folder: Path) -> list[Recording]:
             {axis: first.spacing.get(axis) for axis in "YX"},
             first.channels,
             samples=first.samples,
+            rows=None if first.rows is None else rows,
             problem=first.problem,
         )
     ]
