@@ -27,6 +27,7 @@ from bundle.errors import InputError
 from bundle.io import MicroscopyReader, open_image, write_ome_tiff
 from bundle.networks import CascadeEnsemble
 from bundle.segmentation import StackSegmenter, WholeOrWindowsInferer
+from bundle.segmentation.stacks import reading
 from bundle.transforms import CloseGaps, FuseFocus, HysteresisThreshold, LinearContrast, RemoveFragments
 from scripts.benchmarks.measure_stacks import peak_of, planes
 
@@ -175,6 +176,7 @@ def test_planes_larger_than_a_block_leave_no_seam(in_memory, tmp_path, monkeypat
     changes = {"inferer#whole_pixels": 0, "inferer#window": 32}
     in_memory(path, *words, changes=changes)
     monkeypatch.setattr(volumes.blocks, "BLOCK_PIXELS", rows * 60)
+    monkeypatch.setattr(reading, "LEAST_ROWS", rows)
     read = []
     monkeypatch.setattr(
         volumes.StoredVolume,
@@ -184,6 +186,24 @@ def test_planes_larger_than_a_block_leave_no_seam(in_memory, tmp_path, monkeypat
     in_memory(path, *words, changes=changes, output=tmp_path / "out", run="stacks")
     assert files(tmp_path / "out") == files(tmp_path / "memory")
     assert {shape for shape in read if shape[0] == rows} and max(shape[0] for shape in read) == rows
+
+
+@pytest.mark.parametrize("mode", ["fused", "stack", "both"])
+def test_a_folder_of_slices_is_the_stack_of_one_file_in_every_mode(segment, tmp_path, mode):
+    array = grey((11, 30, 40))
+    for z, plane in enumerate(array):
+        stack_file(tmp_path / "a" / f"z{z}.tif", plane)
+    whole = stack_file(tmp_path / "whole" / "a.ome.tif", array)
+    spacing = ("--spacing", 2, 0.5, 0.5)
+    assert segment("--stack-from", tmp_path / "a", *spacing, mode=mode)[0] == 0
+    assert segment(whole, *spacing, mode=mode, output=tmp_path / "one")[0] == 0
+    for name in files(tmp_path / "one"):
+        of_folder, of_file = tmp_path / "out" / name, tmp_path / "one" / name
+        if name.endswith(".tif"):  # which tell what they were made of
+            np.testing.assert_array_equal(open_image(of_folder).array(), open_image(of_file).array())
+        elif name.endswith(".png"):
+            assert of_folder.read_bytes() == of_file.read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(f"z{z}.tif" for z in range(11))
 
 
 def test_other_formats_hold_the_same(segment, tmp_path):

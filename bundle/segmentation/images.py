@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,13 +13,14 @@ from tqdm import tqdm
 
 from ..errors import InputError, input_error, is_out_of_memory, no_memory, unreadable
 from ..io import Image, Reading, Source, open_image
-from ..transforms import Closing, Equalization, Fusing, Hysteresis, Removal
+from ..transforms import Closing, Equalization, Fusing, Hysteresis, Removal, Stretching
 from ..transforms.focus import fuse
 from ..volumes import ahead
 from .disagreement import WithDisagreement
 from .outputs import Outputs
+from .pages import PAGE_PIXELS, PageSegmenter
 from .side_by_side import side_by_side
-from .stacks import known_steps
+from .stacks import SliceNetwork, known_steps
 from .windows import Windows
 from .writing import Found, FoundWriter
 
@@ -33,7 +35,9 @@ class ImageSegmenter:
     """Segment images, and stacks by their fusion, as :class:`bundle.segmentation.SegmentationEvaluator` does.
 
     Needs nothing of MONAI and ignite, whose import takes longer than a small image. The next image is read and
-    enhanced while the network sees this one, and small ones are segmented side by side.
+    enhanced while the network sees this one, and small ones are segmented side by side. Of a stack a few slices at a time
+    are in memory; a plane larger than ``page_pixels`` is segmented by bands of rows
+    (:class:`~bundle.segmentation.pages.PageSegmenter`).
 
     Args:
         inputs: files.
@@ -45,6 +49,7 @@ class ImageSegmenter:
         outputs: the run's.
         device: where the network computes.
         amp: compute in half precision where that is safe.
+        page_pixels: of a plane, up to which it is held in memory.
     """
 
     def __init__(
@@ -58,8 +63,10 @@ class ImageSegmenter:
         outputs: Outputs,
         device: torch.device | str = "cpu",
         amp: bool = False,
+        page_pixels: int = PAGE_PIXELS,
     ) -> None:
         self.inputs = inputs
+        self.page_pixels = page_pixels
         self.reader = reader
         self.fusing, self.equalization = known_steps(fusion, (Fusing, Equalization))
         self.network = WithDisagreement(network).eval()
@@ -71,6 +78,8 @@ class ImageSegmenter:
         self.device = torch.device(device)
         self.amp = amp
         self.writer = FoundWriter(outputs)
+        seen = SliceNetwork(self.network, inferer, Stretching(), self.device, amp)
+        self.pages = PageSegmenter(outputs, self.fusing, self.equalization, seen, self.binarization)
 
     def run(self) -> None:
         """Segment everything, a line for each, and say at the end how much there was.
@@ -84,9 +93,14 @@ class ImageSegmenter:
         with bar:
             for (source, _), found in side_by_side(ahead(self._read(), 1), self._found_in, self._threads):
                 try:
-                    self.writer.write(source, found())
+                    result = found()
+                    if isinstance(result, Image):
+                        self.writer.disagreements[str(source)] = self.pages.segment(source, result)
+                    else:
+                        self.writer.write(source, result)
                 except Exception as exception:
                     error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+                    error = error or self.outputs.lost(exception)
                     if error is None:
                         raise
                     logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
@@ -99,39 +113,51 @@ class ImageSegmenter:
         if failed:
             raise InputError(None, f"{failed} of {len(self.inputs)} inputs failed", "see above")
 
-    def _read(self) -> Iterator[tuple[Source, InputError | Read]]:
-        """Each input with what was read of it, or with its error."""
+    def _read(self) -> Iterator[tuple[Source, InputError | Image | Read]]:
+        """Each input with what was read of it, with itself if its planes are large, or with its error."""
         for source in self.inputs:
             try:
                 self.outputs.claim(source)
                 image = open_image(source.path, **{**self.reader.options, **source.choices})
-                yield source, self._enhanced(image)
+                large = math.prod(image.shape[-2:]) > self.page_pixels
+                yield source, image if large else self._enhanced(image)
             except Exception as exception:
                 error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
                 yield source, error or unreadable(exception)
 
     def _enhanced(self, image: Image) -> Read:
         """The image, its plane or that of its fusion, the fusion's depth, and the enhanced plane; ``[Y, X]`` each."""
-        plane, depth = image.array().astype(np.float32), None
-        if not np.isfinite(plane).all():
-            raise InputError(image.path, "holds values beyond float32", "scale them down")
-        if plane.ndim == 3:
-            plane, depth = fuse(lambda: plane, self.fusing.method)
+
+        def planes() -> Iterator[np.ndarray]:
+            for stored in image.planes():
+                with np.errstate(over="ignore"):
+                    plane = stored.astype(np.float32)
+                if not np.isfinite(plane).all():
+                    raise InputError(image.path, "holds values beyond float32", "scale them down")
+                yield plane
+
+        depth = None
+        if len(image.shape) == 3:
+            plane, depth = fuse(planes, self.fusing.method)
+        else:
+            plane = next(planes())
         # columns first, as MONAI's readers have it
         return image, plane, depth, self.equalization.of_plane(plane.T, str(image.path)).T
 
-    def _threads(self, entry: tuple[Source, InputError | Read]) -> int:
+    def _threads(self, entry: tuple[Source, InputError | Image | Read]) -> int:
         """On how many threads an input is segmented."""
         read = entry[1]
-        if isinstance(read, InputError):
+        if isinstance(read, InputError | Image):
             return 1
         scale = 1.0 if self.inferer.scale == "auto" else self.inferer.scale
         return self.inferer.threads(read[1].shape, scale, self.device)
 
-    def _found_in(self, entry: tuple[Source, InputError | Read]) -> Found:
-        if isinstance(entry[1], InputError):
-            raise entry[1]
-        return self._found(*entry[1])
+    def _found_in(self, entry: tuple[Source, InputError | Image | Read]) -> Found | Image:
+        """What was found; an image whose planes are large is given back, since it is segmented alone."""
+        read = entry[1]
+        if isinstance(read, InputError):
+            raise read
+        return read if isinstance(read, Image) else self._found(*read)
 
     def _found(self, image: Image, plane: np.ndarray, depth: np.ndarray | None, enhanced: np.ndarray) -> Found:
         def network(batch: torch.Tensor) -> torch.Tensor:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         LinearContrastd,
     )
     from .dilated_probability import DilatedProbabilityMap, DilatedProbabilityMapd
+    from .equalizing import EqualizedPlane
     from .focus import FuseFocus, FuseFocusd
     from .labels import BinaryLabel, BinaryLabeld
     from .orientation import RestoreAffine, RestoreAffined
@@ -54,6 +55,7 @@ __all__ = [
     "EnhanceContrast",
     "EnhanceContrastd",
     "Equalization",
+    "EqualizedPlane",
     "FuseFocus",
     "FuseFocusd",
     "Fusing",
@@ -80,12 +82,14 @@ __all__ = [
     "stretch",
 ]
 
-_OF_MONAI = {
+# by modules whose import takes long: those of MONAI seconds, that of scikit-image's exposure some tenths
+_LATE = {
     "arrays": ("DictionaryTwin",),
     "binarization": ("CloseGaps", "HysteresisThreshold", "RemoveFragments"),
     "blur": ("RandBlur",),
     "contrast": ("AdaptiveHistogramEqualization", "EnhanceContrast", "LinearContrast"),
     "dilated_probability": ("DilatedProbabilityMap",),
+    "equalizing": ("EqualizedPlane",),
     "focus": ("FuseFocus",),
     "labels": ("BinaryLabel",),
     "orientation": ("RestoreAffine",),
@@ -94,7 +98,7 @@ _OF_MONAI = {
 
 
 def __getattr__(name: str) -> object:
-    for module, names in _OF_MONAI.items():
+    for module, names in _LATE.items():
         if name in names or name.removesuffix("d") in names:
             return getattr(importlib.import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximu
 
 from ..volumes import HERE, Workers
 
-__all__ = ["empty_margin", "hidden_pixels", "mirrored"]
+__all__ = ["empty_margin", "hidden_pixels", "hidden_squares", "mirrored"]
 
 SIDE = 33  # pixels of the square that fits wherever nothing is shown; odd, so that it has a middle
 LEAST = 500  # pixels of a margin
@@ -85,12 +85,30 @@ def hidden_pixels(planes: Sequence[Blocks], shape: tuple[int, int], workers: Wor
 
 
 def _hidden(planes: Sequence[Blocks], shape: tuple[int, int], number: int) -> tuple[int, float]:
+    margin, square, least = hidden_squares(planes[number], shape)
+    if margin is None:
+        return 0, least
+    heights, widths = (np.diff([*range(0, side, square), side]) for side in shape)
+    return int(heights @ margin @ widths), least
+
+
+def hidden_squares(blocks: Blocks, shape: tuple[int, int]) -> tuple[np.ndarray | None, int, float]:
+    """Where an image of which a part is in memory shows nothing, by squares.
+
+    Args:
+        blocks: as of :func:`hidden_pixels`.
+        shape: rows and columns.
+
+    Returns:
+        :func:`empty_margin` of the maxima of squares, the side of a square (1 up to some eight million pixels), and the
+        lowest value of the image.
+    """
     square = math.ceil(math.sqrt(shape[0] * shape[1] / LOOKED_AT))
     columns = np.arange(0, shape[1], square)
     least: Any = None
     maxima = np.zeros((0, 0))
     start = 0
-    for block in planes[number]():
+    for block in blocks():
         if not start:
             least = block.min()
             maxima = np.empty((-(-shape[0] // square), len(columns)), block.dtype)
@@ -102,11 +120,7 @@ def _hidden(planes: Sequence[Blocks], shape: tuple[int, int], number: int) -> tu
             highest[0] = np.maximum(maxima[of[0]], highest[0])
         maxima[of[firsts]] = highest
         start += len(block)
-    margin = empty_margin(maxima) if maxima.min() == least else None
-    if margin is None:
-        return 0, least
-    heights, widths = (np.diff([*range(0, side, square), side]) for side in shape)
-    return int(heights @ margin @ widths), least
+    return (empty_margin(maxima) if maxima.min() == least else None), square, least
 
 
 def opened(region: np.ndarray, side: int) -> np.ndarray:

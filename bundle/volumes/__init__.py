@@ -7,7 +7,7 @@ A volume is anything with ``shape`` (Z, Y, X) and ``rows(z, start, stop)``. What
 from .blocks import StoredVolume, Volume, band_rows
 from .closing import close_gaps
 from .components import hysteresis, remove_fragments
-from .order import percentiles
+from .order import order_statistics, percentiles
 from .overlap import ahead, behind
 from .reconciliation import reconcile
 from .workers import HERE, SLAB, Slab, Workers
@@ -24,6 +24,7 @@ __all__ = [
     "behind",
     "close_gaps",
     "hysteresis",
+    "order_statistics",
     "percentiles",
     "reconcile",
     "remove_fragments",

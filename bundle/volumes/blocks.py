@@ -109,6 +109,10 @@ class StoredVolume:
         """All slices, in order."""
         return (self.plane(z) for z in range(self.shape[0]))
 
+    def parts(self) -> Iterator[np.ndarray]:
+        """All slices, in order, each block by block."""
+        return (self.rows(z, start, stop) for z in range(self.shape[0]) for start, stop in self.bands)
+
     def _read(self, path: Path, count: int, offset: int) -> np.ndarray:
         try:
             values = np.fromfile(path, self._stored, count, offset=offset)

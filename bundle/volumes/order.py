@@ -21,9 +21,6 @@ def percentiles(
 ) -> np.ndarray:
     """Percentiles as :func:`numpy.percentile` gives them of all values together, in constant memory.
 
-    Values are counted by the leading 16 bits of integers that have their order; a further pass counts the next 16 bits
-    of those that agree with the value sought so far. 8 and 16 bits take one pass, 32 bits two, 64 bits four.
-
     Args:
         blocks: gives arrays of one real type without NaN, whenever it is called; or several that do, for parts.
         q: percentiles, 0 to 100.
@@ -54,8 +51,44 @@ def percentiles(
     place = np.true_divide(q, 100) * (total - 1)
     below = np.floor(place).astype(np.int64)
     ranks = sorted({*below.tolist(), *np.minimum(below + 1, total - 1).tolist()})
+    found = _of_ranks(count, [rank + skip for rank in ranks], dtype, counts)
+    keys = {rank: found[rank + skip] for rank in ranks}
+    return np.array([_between(place[i], int(below[i]), total, keys, dtype) for i in range(len(place))])
+
+
+def order_statistics(blocks: Blocks, ranks: Sequence[int]) -> list[Any]:
+    """The values that would stand at some places if all were sorted, in constant memory.
+
+    Args:
+        blocks: gives arrays of one real type without NaN, whenever it is called.
+        ranks: the places, from 0.
+
+    Returns:
+        For each place the value, in the blocks' type.
+
+    Raises:
+        ValueError: no value at all, or not so many.
+    """
+    dtype, counts = _count(blocks, None, (0,))
+    if not 0 <= min(ranks) <= max(ranks) < counts[0].sum():
+        raise ValueError(f"no values at {ranks} of {counts[0].sum()}")
+    found = _of_ranks(partial(_count, blocks), sorted(set(ranks)), dtype, counts)
+    return [_value(found[rank], dtype) for rank in ranks]
+
+
+def _of_ranks(
+    count: Callable[[int | None, Sequence[int]], Counts],
+    ranks: Sequence[int],
+    dtype: np.dtype,
+    counts: dict[int, np.ndarray],
+) -> dict[int, int]:
+    """The keys of the values at some places.
+
+    Values are counted by the leading 16 bits of integers that have their order; a further pass counts the next 16 bits
+    of those that agree with the value sought so far. 8 and 16 bits take one pass, 32 bits two, 64 bits four.
+    """
     found = dict.fromkeys(ranks, 0)  # the leading bits, as far as they are settled
-    rest = {rank: rank + skip for rank in ranks}  # the number among the values that have them
+    rest = {rank: rank for rank in ranks}  # the number among the values that have them
     bits = dtype.itemsize * 8
     width = min(_DIGIT, bits)
     for shift in range(bits - width, -1, -width):
@@ -66,7 +99,7 @@ def percentiles(
             digit = int(np.searchsorted(up_to, rest[rank], side="right"))
             rest[rank] -= int(up_to[digit - 1]) if digit else 0
             found[rank] = found[rank] << width | digit
-    return np.array([_between(place[i], int(below[i]), total, found, dtype) for i in range(len(place))])
+    return found
 
 
 def _count_part(parts: Sequence[Blocks], shift: int | None, prefixes: Sequence[int], number: int) -> Counts:

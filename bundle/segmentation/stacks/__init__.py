@@ -5,8 +5,23 @@ them (``slices``), the mask is made of the stored probability by blocks (``binar
 (``writing``). ``segmenter`` lists these stages in their order, and ``stack`` says what they find.
 """
 
+from .binarizing import Binarization
+from .reading import GreyBlocks, SliceRows
+from .resuming import work_folder
 from .segmenter import StackSegmenter
+from .slices import SliceNetwork
 from .stack import SegmentedStack
 from .steps import known_steps
+from .writing import StackWriter
 
-__all__ = ["SegmentedStack", "StackSegmenter", "known_steps"]
+__all__ = [
+    "Binarization",
+    "GreyBlocks",
+    "SegmentedStack",
+    "SliceNetwork",
+    "SliceRows",
+    "StackSegmenter",
+    "StackWriter",
+    "known_steps",
+    "work_folder",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from ...io import Image, open_image
 from ...transforms import Stretching, stretch
 from ...volumes import HERE, Workers, band_rows
 
-__all__ = ["EnhancedSlices", "GreyBlocks", "SliceRows"]
+__all__ = ["Enhanced", "EnhancedSlices", "GreyBlocks", "SliceRows"]
 
 Limits = tuple[float, float, float | None]  # of the contrast
+# rows of a block at least: the tiles of a wide page are as high, and are not decoded for a few rows of each
+LEAST_ROWS = 512
+
 SliceRows = Callable[[int, int], np.ndarray]  # (start, stop) -> rows [stop - start, X] of one slice
 
 
@@ -32,7 +35,7 @@ class GreyBlocks:
         self.image, self.path, self._options = image, image.path, options
         height, width = image.shape[-2:]
         self.shape = (len(image), height, width)
-        rows = band_rows(width)
+        rows = max(LEAST_ROWS, band_rows(width))
         self.bands = [(start, min(start + rows, height)) for start in range(0, height, rows)]
         self._narrow = image.dtype.kind in "bui" and image.dtype.itemsize <= 2
 
@@ -67,6 +70,15 @@ class GreyBlocks:
 
 def _opened(path: Path, options: dict[str, Any]) -> GreyBlocks:
     return GreyBlocks(open_image(path, **options), options)
+
+
+class Enhanced(Protocol):
+    """Slices whose contrast is enhanced; ``grey`` are they before."""
+
+    grey: GreyBlocks
+
+    def each(self, slices: Iterable[int], keep: bool = True) -> Iterator[tuple[int, SliceRows]]:
+        """As of :class:`EnhancedSlices`."""
 
 
 class EnhancedSlices:

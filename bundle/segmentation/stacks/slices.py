@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,7 @@ from ...volumes import HERE, Slab, StoredVolume, Workers, ahead, behind
 from ..side_by_side import side_by_side
 from ..windows import Windows
 from .projections import middle_projection
-from .reading import EnhancedSlices, GreyBlocks, SliceRows
+from .reading import Enhanced, EnhancedSlices, GreyBlocks, SliceRows
 
 __all__ = ["SliceNetwork"]
 
@@ -53,7 +53,12 @@ class SliceNetwork:
         return self.inferer(image.to(self.device), self)
 
     def go_over(
-        self, grey: GreyBlocks, probability: StoredVolume, disagreement: StoredVolume, workers: Workers = HERE
+        self,
+        grey: GreyBlocks,
+        probability: StoredVolume,
+        disagreement: StoredVolume,
+        workers: Workers = HERE,
+        enhance: Callable[[], Enhanced] | None = None,
     ) -> None:
         """Compute the slices that are missing.
 
@@ -62,6 +67,7 @@ class SliceNetwork:
             probability: of its shape; what is not there yet is written.
             disagreement: the same.
             workers: who does it.
+            enhance: enhances the slices, if any is missing; by ``contrast`` if None.
 
         Raises:
             InputError: a slice cannot be read, or no room is left.
@@ -74,14 +80,14 @@ class SliceNetwork:
         done = depth - len(missing)
         if done:
             logger.info("%s: goes on with slice %d, %d of %d are there", grey.path, missing[0] + 1, done, depth)
-        slices = EnhancedSlices(grey, self.contrast, workers)
+        slices = enhance() if enhance else EnhancedSlices(grey, self.contrast, workers)
         scale = self._fit(slices) if self.inferer.scale == "auto" else self.inferer.scale
         slabs = [slab for slab in workers.slabs(depth, 1) if not probability.holds(*slab)]
         workers.each("network", partial(self._see, slices, probability, disagreement, scale), slabs)
 
     @torch.inference_mode()
     def _see(
-        self, slices: EnhancedSlices, probability: StoredVolume, disagreement: StoredVolume, scale: float, slab: Slab
+        self, slices: Enhanced, probability: StoredVolume, disagreement: StoredVolume, scale: float, slab: Slab
     ) -> None:
         """Compute what is missing of a slab."""
         missing = _missing(probability, slab)
@@ -115,7 +121,7 @@ class SliceNetwork:
             yield z, result()
 
     @torch.inference_mode()
-    def _fit(self, slices: EnhancedSlices) -> float:
+    def _fit(self, slices: Enhanced) -> float:
         """The scale that the projection of the enhanced slices asks for."""
         shape = slices.grey.shape
         reads = dict(slices.each(range(shape[0]), keep=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,9 @@ __all__ = ["StackWriter"]
 
 logger = logging.getLogger(__name__)
 
+# of a large slice, looked at together where it is asked what Dice to expect
+PART_PIXELS = 1 << 21
+
 
 @dataclass(frozen=True)
 class StackWriter:
@@ -42,18 +45,22 @@ class StackWriter:
         """The file of an output; ``kind`` is a key of :data:`bundle.io.KINDS`."""
         return self.outputs.path(stack.source, kind)
 
-    def all_of(self, stack: SegmentedStack) -> None:
+    def all_of(self, stack: SegmentedStack, also: Mapping[str, StoredVolume] | None = None) -> None:
         """Write probability, disagreement, overlay, and last the mask.
+
+        Args:
+            stack: what was found.
+            also: more that is written before the mask, by its kind.
 
         Raises:
             InputError: a file cannot be written.
         """
-        self.outputs.begin(stack.source, ("probability", "disagreement", "overlay", "mask"))
+        volumes = {"probability": stack.probability, "disagreement": stack.disagreement, **(also or {})}
+        self.outputs.begin(stack.source, (*volumes, "overlay", "mask"))
         check_threads_fit(2)
         with ThreadPoolExecutor(2) as pool:
             written = [
-                pool.submit(self.volume, stack, kind, volume.planes(), np.float32)
-                for kind, volume in (("probability", stack.probability), ("disagreement", stack.disagreement))
+                pool.submit(self.volume, stack, kind, volume.parts(), volume.dtype) for kind, volume in volumes.items()
             ]
             grey = picture_projection(GreyBlocks(stack.image).native, stack.shape).astype(np.float32)
             found = picture_projection(stack.mask.rows, stack.shape)
@@ -67,7 +74,7 @@ class StackWriter:
                 future.result()
         source = stack.source
         said = note_expectation(self.outputs, source, expectation)
-        share = self.mask(stack, stack.mask.planes(), grey)
+        share = self.mask(stack, stack.mask.parts(), grey)
         remark_on_mask(source, middle_projection(stack.mask.rows, stack.shape))
         logger.info("%s: %s%s, %s", source, share, said, self.path(stack, "mask"))
 
@@ -82,12 +89,17 @@ class StackWriter:
 
         def seen() -> Iterator[tuple]:
             for start, stop in grey.bands:
+                # of a large slice a part at a time, since what is looked at takes a hundred times a part's memory
+                columns = stack.shape[2] if len(grey.bands) == 1 else max(1, PART_PIXELS // (stop - start))
                 near = {0: grey.rows(0, start, stop)}  # the slice and its neighbours
                 for z in range(depth):
                     if z + 1 < depth:
                         near[z + 1] = grey.rows(z + 1, start, stop)
-                    found = (volume.rows(z, start, stop) for volume in (stack.probability, stack.disagreement, mask))
-                    yield near[z], *found, [near[n] for n in (z - 1, z + 1) if n in near]
+                    found = [volume.rows(z, start, stop) for volume in (stack.probability, stack.disagreement, mask)]
+                    beside = [near[n] for n in (z - 1, z + 1) if n in near]
+                    for left in range(0, stack.shape[2], columns):
+                        part = np.s_[:, left : left + columns]
+                        yield near[z][part], *(each[part] for each in found), [each[part] for each in beside]
                     near.pop(z - 1, None)
 
         for (_, _, disagreement, *_), evidence in side_by_side(seen(), lambda part: Evidence.of(*part), lambda _: 1):
@@ -100,7 +112,7 @@ class StackWriter:
 
         Args:
             stack: what it is the mask of.
-            planes: bool ``[Y, X]``, one after the other.
+            planes: bool ``[Y, X]``, one after the other, each whole or in parts.
             grey: a projection of the stack, in which margins are seen.
 
         Returns:
@@ -129,7 +141,7 @@ class StackWriter:
         Args:
             stack: what it is an output of.
             kind: a key of :data:`bundle.io.KINDS`.
-            planes: 2D arrays ``[Y, X]``.
+            planes: 2D arrays ``[Y, X]``, each whole or in parts.
             dtype: of every plane; bool is written as 0 and 255.
 
         Raises:

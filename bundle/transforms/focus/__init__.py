@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from .bands import fuse_maximum
 from .fusion import DEFAULT, METHODS, Fusing, fuse
 from .planes import along
 
 if TYPE_CHECKING:
     from .transform import FuseFocus, FuseFocusd
 
-__all__ = ["DEFAULT", "METHODS", "FuseFocus", "FuseFocusd", "Fusing", "along", "fuse"]
+__all__ = ["DEFAULT", "METHODS", "FuseFocus", "FuseFocusd", "Fusing", "along", "fuse", "fuse_maximum"]
 
 
 def __getattr__(name: str) -> object:
