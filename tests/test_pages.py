@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
 
+from bundle.__main__ import main
 from bundle.io import Reading, as_source, open_image, write_image
 from bundle.segmentation import ImageSegmenter, Outputs, Windows, pages
 from bundle.segmentation.stacks import reading
@@ -94,6 +95,19 @@ def test_an_interrupted_page_goes_on_with_what_the_network_has_seen(segmented, m
     assert enhanced == ["page.tif", "stack.ome.tif"]
     assert all(again[name] == whole[name] for name in whole if name.endswith((".tif", ".png")))
     assert not list((tmp_path / "banded").glob(".*"))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_the_command_fuses_large_slices_by_bands_as_small_ones(monkeypatch, tmp_path, dtype):
+    write_image(tmp_path / "a.tif", grey((5, 131, 117), dtype), "ZYX", (2, 0.5, 0.5))
+    assert main(["fuse", str(tmp_path / "a.tif"), "--output", str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr("bundle.commands.fuse.LARGE_PIXELS", 0)
+    small_bands(monkeypatch, 40)
+    assert main(["fuse", str(tmp_path / "a.tif"), "--output", str(tmp_path / "banded")]) == 0
+    whole, banded = (
+        {path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("whole", "banded")
+    )
+    assert banded == whole
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (33, 40), (65, 129), (130, 200)])

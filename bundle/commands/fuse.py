@@ -2,7 +2,8 @@
 
 For each stack NAME, OUT gets two images: NAME_fused, of the stack's type and within its values, and NAME_depth, for
 each pixel the index of the slice in focus, counted from 0 with fractions between slices, as 32-bit float. A stack of
-any length is read slice by slice and never held whole.
+any length is read slice by slice and never held whole; slices of more than 4096 x 4096 pixels are read by bands of rows
+if they are fused by the maximum, and held, a dozen of them, by the other methods.
 
 Methods:
   maximum     each pixel's brightest value
@@ -26,8 +27,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +42,7 @@ from ..io import (
     DTYPES,
     OUTPUT_SUFFIXES,
     Image,
+    Layout,
     Provenance,
     Source,
     check_writable,
@@ -47,16 +51,18 @@ from ..io import (
     reading_record,
     record_path,
     refuse_others,
-    write_image,
+    write_image_planes,
     write_record,
 )
-from ..transforms.focus import DEFAULT, METHODS, along, fuse
+from ..transforms.focus import DEFAULT, METHODS, along, fuse, fuse_maximum
+from ..volumes import StoredVolume, band_rows
 from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from ..segmentation import SliceLikelihood
 
 NETWORK = "network"
+LARGE_PIXELS = 4096 * 4096  # of a slice, beyond which a dozen of them are too much to be held
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,14 +119,23 @@ def run(arguments: argparse.Namespace) -> int:
                 kept += 1
                 continue
             image = _open_stack(stack, {**options, **stack.choices})
-            results = [_along(image, stack, arguments.depth)] if arguments.depth else _fuse(image, arguments, network)
-            made.confirm()
-            write_record(record_path(arguments.output, stack), dict.fromkeys(outputs, made))
-            for file, result in zip(outputs, results, strict=True):
-                if file not in present:
-                    spacing = image.spacing and image.spacing[1:]
-                    write_image(file, result, "YX", spacing, affine=image.affine, record=made.record)
-                    print(f"{stack}: {len(image)} slices, wrote {file}")
+            with ExitStack() as until_written:
+                results = (
+                    [_along(image, stack, arguments.depth)]
+                    if arguments.depth
+                    else _fuse(image, arguments, network, until_written)
+                )
+                made.confirm()
+                write_record(record_path(arguments.output, stack), dict.fromkeys(outputs, made))
+                for file, result in zip(outputs, results, strict=True):
+                    if file not in present:
+                        parts = result.parts() if isinstance(result, StoredVolume) else [result]
+                        spacing = image.spacing and image.spacing[1:]
+                        layout = Layout(
+                            image.shape[1:], result.dtype, "YX", spacing, affine=image.affine, record=made.record
+                        )
+                        write_image_planes(file, parts, layout)
+                        print(f"{stack}: {len(image)} slices, wrote {file}")
             fused += 1
         except InputError as error:
             failed += 1
@@ -148,8 +163,20 @@ def _provenance(stack: Source, arguments: argparse.Namespace, network: SliceLike
     return Provenance.of("fuse", [stack], {**reading, "method": arguments.method}, weights)
 
 
-def _fuse(image: Image, arguments: argparse.Namespace, network: SliceLikelihood | None) -> tuple:
-    return fuse(_planes(image), arguments.method if network is None else network)
+def _fuse(
+    image: Image, arguments: argparse.Namespace, network: SliceLikelihood | None, until_written: ExitStack
+) -> Sequence[np.ndarray | StoredVolume]:
+    """The fused plane and the depth map; of large slices by bands of rows, which are stored until all is written."""
+    depth, height, width = image.shape
+    if arguments.method != DEFAULT or height * width <= LARGE_PIXELS:
+        return fuse(_planes(image), arguments.method if network is None else network)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    work = Path(until_written.enter_context(TemporaryDirectory(prefix=".fuse-", dir=arguments.output)))
+    flat = (1, height, width)
+    fused = StoredVolume(work / "fused", flat, image.dtype, band_rows(width))
+    depths = StoredVolume(work / "depth", flat, np.float32, band_rows(width))
+    fuse_maximum(image.rows, (depth, height, width), fused, depths, work)
+    return fused, depths
 
 
 def _open_stack(path: Source, options: dict) -> Image:

@@ -35,8 +35,8 @@ class ImageSegmenter:
     """Segment images, and stacks by their fusion, as :class:`bundle.segmentation.SegmentationEvaluator` does.
 
     Needs nothing of MONAI and ignite, whose import takes longer than a small image. The next image is read and
-    enhanced while the network sees this one, and small ones are segmented side by side. Of a stack a few slices at a time
-    are in memory; a plane larger than ``page_pixels`` is segmented by bands of rows
+    enhanced while the network sees this one, and small ones are segmented side by side. Of a stack a few slices are
+    in memory at a time; a plane larger than ``page_pixels`` is segmented by bands of rows
     (:class:`~bundle.segmentation.pages.PageSegmenter`).
 
     Args:

@@ -74,9 +74,15 @@ class EqualizedPlane:
             return np.zeros((stop - start, self.shape[1]), np.float32)
         low, high = map(float, self._range)
         values = self._stored.rows(0, start, stop).astype(np.float32)
-        equalized = (values - low) / (high - low) if low != high else np.clip(values, 0, 1)
+        if low != high:  # in place, since rows of a wide page are many
+            values -= low
+            values /= high - low
+        else:
+            np.clip(values, 0, 1, out=values)
         margin = self._margin_of(start, stop)
-        return equalized if margin is None else np.where(margin, np.float32(0), equalized)
+        if margin is not None:
+            values[margin] = 0
+        return values
 
     def _parts(self) -> Iterator[np.ndarray]:
         return (self._read(start, min(start + BAND, self.shape[0])) for start in range(0, self.shape[0], BAND))

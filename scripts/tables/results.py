@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from bundle.metrics import summarize
 from bundle.trust import TRUSTED, area_under_curve
 
-from . import experiments
+from . import experiments, speed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NUMBERS = ("psnr", "ssim", "depth_error", "depth_within_1", "background_step", "dice", "cldice")
@@ -30,6 +30,8 @@ def main() -> None:
     """Write the pages, and their plots."""
     experiments.plot(DOCS)
     experiments.write_plot(DOCS / "microscopes.svg", plot_microscopes, (7, 7))
+    for name, draw in speed.PLOTS.items():
+        experiments.write_plot(DOCS / f"{name}.svg", draw, (6, 4.5))
     for words in sorted((DOCS / "words").rglob("*.md")):
         text = re.sub(
             r"^<!-- table: (\w+) -->$", lambda match: TABLES[match[1]](), words.read_text(encoding="utf-8"), flags=re.M
@@ -201,6 +203,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "trust_tests": lambda: trust(tests=True),
     "reconciled": lambda: reconciled(read("stacks_reconciled.csv")),
     **experiments.TABLES,
+    **speed.TABLES,
     "fusion_phantoms": lambda: fusion("phantoms"),
     "fusion_vesselnn": lambda: fusion("vesselNN"),
     "sizes": lambda: plain(read("sizes.csv")),
