@@ -30,8 +30,9 @@ def main() -> None:
     """Write the pages, and their plots."""
     experiments.plot(DOCS)
     experiments.write_plot(DOCS / "microscopes.svg", plot_microscopes, (7, 7))
-    for name, draw in speed.PLOTS.items():
-        experiments.write_plot(DOCS / f"{name}.svg", draw, (6, 4.5))
+    for name, (table, draw) in speed.PLOTS.items():
+        if speed.rows_of(table):
+            experiments.write_plot(DOCS / f"{name}.svg", draw, (6, 4.5))
     for words in sorted((DOCS / "words").rglob("*.md")):
         text = re.sub(
             r"^<!-- table: (\w+) -->$", lambda match: TABLES[match[1]](), words.read_text(encoding="utf-8"), flags=re.M
