@@ -21,8 +21,7 @@ def keep_memory() -> None:
     """Let this process keep the memory of a feature map that is done for the next one, where the system allows it.
 
     By default Linux takes back what is larger than some megabytes, and hands it out again page by page, each of which
-    it fills with zeros first: a fifth of the time in which an image of 1376 × 1104 pixels is segmented. Half a gigabyte
-    more stays in use. Elsewhere nothing is changed.
+    it fills with zeros first. Half a gigabyte more stays in use. Elsewhere nothing is changed.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -73,6 +73,27 @@ def beside_others() -> str:
     )
 
 
+def beside_versions() -> str:
+    """A row for each kind of work: medians over the runs, and the ratios of these."""
+    rows = rows_of("versions.csv")
+    if not rows:
+        return NOT_YET
+    groups: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        groups[row["work"]][row["version"]].append(row)
+    lines = []
+    for work, versions in groups.items():
+        figures = {
+            version: [median(float(row[key]) for row in own) for key in ("seconds", "processor_seconds", "megabytes")]
+            for version, own in versions.items()
+        }
+        before, now = figures["than"], figures["here"]
+        pairs = [f"{then:.1f} → {here:.1f}" for then, here in zip(before[:2], now[:2], strict=True)]
+        memory = f"{before[2]:.0f} → {now[2]:.0f}"
+        lines.append([work, str(len(versions["here"])), pairs[0], f"{before[0] / now[0]:.2f} ×", pairs[1], memory])
+    return table(["Work", "Runs", "Seconds", "Times as fast", "Processor, s", "Peak, MB"], lines)
+
+
 def loads(rows: list[dict[str, str]]) -> str:
     """The least and the most load of the machine, in words."""
     found = [float(row["load"]) for row in rows]
@@ -169,6 +190,7 @@ def plots_of(name: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "speed_others_plots": partial(plots_of, "benchmark.csv"),
     "speed_growth_plots": partial(plots_of, "growth.csv"),
+    "speed_versions": beside_versions,
     "speed_others": beside_others,
     "speed_lines": lines_through,
     "speed_steps": partial(growth, ("volume", "graph")),
