@@ -1,11 +1,12 @@
-"""Time and peak memory from a mask to its graph, into docs/results/measurements/graph_speed.csv.
+"""Time and peak memory from a mask to its graph, or to all of its numbers: graph_speed.csv and measure_speed.csv.
 
-Masks of 1, 10 and 50 megavoxels, a twentieth of them vessel: where two random fields of one scale are both near 0,
-which leaves a network of bent tubes, about five voxels wide. Each row is a program of its own on one core. Seconds are
-those that the processor worked for it, so that other work on the machine does not count. The last row reads the mask
-from the disk by bricks.
+Both lie in docs/results/measurements. Masks of 1, 10 and 50 megavoxels, for all numbers of 1, 10 and 100, a twentieth
+of them vessel: where two random fields of one scale are both near 0, which leaves a network of bent tubes, about five
+voxels wide. Each row is a program of its own on one core. Seconds are those that the processor worked for it, so that
+other work on the machine does not count. The last row of the graph reads the mask from the disk by bricks.
 
 python -m scripts.benchmarks.measure_graph_speed
+python -m scripts.benchmarks.measure_graph_speed --of measure [--most 10]
 """
 
 from __future__ import annotations
@@ -25,33 +26,43 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from bundle.graphs import thin, vessel_graph
+from bundle.measurements import measure
 from bundle.volumes import StoredVolume
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = ROOT / "docs" / "results" / "measurements" / "graph_speed.csv"
+TABLES = ROOT / "docs" / "results" / "measurements"
 TILE, SCALE, SHARE = 128, 5.0, 0.05
-ROWS = (
-    ("whole", (64, 128, 128)),
-    ("whole", (160, 256, 256)),
-    ("whole", (200, 512, 512)),
-    ("bricks", (200, 512, 512)),
-)
+ROWS = {
+    "graph": (
+        ("whole", (64, 128, 128)),
+        ("whole", (160, 256, 256)),
+        ("whole", (200, 512, 512)),
+        ("bricks", (200, 512, 512)),
+    ),
+    "measure": (("measure", (64, 128, 128)), ("measure", (160, 256, 256)), ("measure", (400, 512, 512))),
+}
 
 
 def main() -> None:
     """Measure every row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=TABLE)
+    parser.add_argument("--of", choices=tuple(ROWS), default="graph", help="(default: %(default)s)")
+    parser.add_argument("--most", type=float, default=200, help="leave out masks of more megavoxels than these")
+    parser.add_argument("--output", type=Path, help="(default: the table in docs)")
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    rows = ROWS[arguments.of]
     if arguments.row is not None:
-        print(json.dumps(measured(*ROWS[arguments.row])))
+        print(json.dumps(measured(*rows[arguments.row])))
         return
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    with arguments.output.open("w", newline="", encoding="utf-8") as stream:
+    with (arguments.output or TABLES / f"{arguments.of}_speed.csv").open("w", newline="", encoding="utf-8") as stream:
         table = None
-        for number in range(len(ROWS)):
-            command = [sys.executable, "-m", "scripts.benchmarks.measure_graph_speed", "--row", str(number)]
+        for number, (_, shape) in enumerate(rows):
+            if np.prod(shape) > arguments.most * 1.1e6:
+                continue
+            command = [sys.executable, "-m", "scripts.benchmarks.measure_graph_speed"]
+            command += ["--of", arguments.of, "--row", str(number)]
             child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
             row = json.loads(child.stdout)
             if table is None:
@@ -59,7 +70,7 @@ def main() -> None:
                 table.writeheader()
             table.writerow(row)
             stream.flush()
-            print(row)
+            print(row, flush=True)
 
 
 def measured(read: str, shape: tuple[int, int, int]) -> dict[str, object]:
@@ -67,12 +78,17 @@ def measured(read: str, shape: tuple[int, int, int]) -> dict[str, object]:
     mask = network(shape)
     row = {"read": read, "shape": "x".join(map(str, shape)), "megavoxels": round(mask.size / 1e6, 1)}
     row["vessel_percent"] = round(100 * float(mask.mean()), 2)
-    if read == "whole":
+    if read == "measure":
+        start = time.process_time()
+        graph = measure(mask, (1.0, 1.0, 1.0)).graph
+        row["seconds"] = round(time.process_time() - start, 1)
+    elif read == "whole":
         start = time.process_time()
         thin(mask)
         row["thin_seconds"] = round(time.process_time() - start, 1)
         start = time.process_time()
         graph = vessel_graph(mask)
+        row["graph_seconds"] = round(time.process_time() - start, 1)
     else:
         row["thin_seconds"] = ""
         with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +98,7 @@ def measured(read: str, shape: tuple[int, int, int]) -> dict[str, object]:
             del mask
             start = time.process_time()
             graph = vessel_graph(stored, work=folder)
-    row["graph_seconds"] = round(time.process_time() - start, 1)
+            row["graph_seconds"] = round(time.process_time() - start, 1)
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     row |= {"peak_mib": int(peak) // 1024, "segments": len(graph.edges), "machine": processor()}

@@ -212,6 +212,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "formats": lambda: plain(read("formats.csv")),
     "platforms": platforms,
     "right_answers": lambda: plain(read("measurements/right_answers.csv")),
+    "measure_speed": lambda: plain(read("measurements/measure_speed.csv")),
     "coverage": coverage,
     "phantoms": lambda: plain([row for row in read("measurements/phantoms.csv") if row["family"] == "all"]),
     "two_people": lambda: plain(
