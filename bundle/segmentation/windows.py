@@ -218,8 +218,8 @@ class Windows:
                 weights[left : left + window[0]] += gaussian
             done = following - start
             yield total[..., :done] / weights[:, :done]
-            total = _moved(total, done)
-            weights = _moved(weights, done)
+            _move(total, done)
+            _move(weights, done)
 
 
 def _importance(window: tuple[int, ...]) -> torch.Tensor:
@@ -288,9 +288,14 @@ def _starts(side: int, window: int, overlap: float) -> list[int]:
     return [min(number * step, side - window) for number in range(math.ceil((side - window) / step) + 1)]
 
 
-def _moved(buffer: torch.Tensor, done: int) -> torch.Tensor:
-    """The buffer without what is done, and room for as much at its end."""
-    return torch.cat([buffer[..., done:], torch.zeros_like(buffer[..., :done])], -1)
+def _move(buffer: torch.Tensor, done: int) -> None:
+    """Move what is not done to the buffer's beginning, and make room for as much at its end.
+
+    Plane by plane, since of a wide page a second buffer would be half a gigabyte.
+    """
+    for plane in buffer.view(-1, *buffer.shape[-2:]):
+        plane[:, : plane.shape[1] - done] = plane[:, done:].clone()
+        plane[:, plane.shape[1] - done :] = 0
 
 
 class _Line:

@@ -132,7 +132,7 @@ def growth(kinds: tuple[str, ...]) -> str:
         lines.append(
             [
                 *(row[key] for key in ("kind", "step", "shape", "megavoxels", "vessel percent", "seconds")),
-                f"{each:.3f}",
+                f"{each:.3f}" if float(row["seconds"]) >= 1 else "",  # below, a tenth of a second says too little
                 row["peak MB"],
             ]
         )
@@ -140,14 +140,15 @@ def growth(kinds: tuple[str, ...]) -> str:
 
 
 def plot_growth(of: str, axes: Axes) -> None:
-    """Seconds or memory against megavoxels, both logarithmic, a curve for each step, and slopes of 1."""
+    """Seconds, on a logarithmic scale, or memory against megavoxels, a curve for each step, and slopes of 1."""
     rows = rows_of("growth.csv")
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
         name = {"page": "page, without the network", "network": "page"}.get(row["kind"], row["step"])
         if of == "peak MB" and row["kind"] == "volume":  # one program made all three steps
             name = "steps to a mask"
-        groups[name].append((float(row["megavoxels"]), float(row[of])))
+        if float(row[of]):
+            groups[name].append((float(row["megavoxels"]), float(row[of])))
     for name, points in groups.items():
         axes.plot(*np.array(sorted(set(points))).T, "o-", label=name, markersize=4)
     if of == "seconds" and groups:
@@ -156,6 +157,8 @@ def plot_growth(of: str, axes: Axes) -> None:
             axes.plot(x, each * x, ":", color="0.7", label=f"{each:g} s a megavoxel")
     of_time = of == "seconds"
     axes.set(xscale="log", yscale="log", xlabel="Megavoxels", ylabel="Processor, s" if of_time else "Peak memory, MB")
+    if not of_time:
+        axes.set(yscale="linear", ylim=(0, None))
     axes.grid(color="0.92")
 
 
