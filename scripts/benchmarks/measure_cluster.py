@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+import bundle.commands.segment as segment
 from bundle.cluster import Cluster, cluster
-from bundle.commands import segment
 from bundle.io import Layout, write_image_planes
 from bundle.volumes import Slab
 from scripts.benchmarks.measure_stacks import planes
