@@ -19,6 +19,7 @@ import zarr
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
+from bundle.__main__ import main
 from bundle.cluster import Cluster, cluster
 from bundle.io import Reading, write_image
 from bundle.segmentation import StackSegmenter, Windows
@@ -174,6 +175,20 @@ def test_a_stack_on_a_cluster_is_that_on_one_machine_to_the_last_bit(
     found = segment(path, tmp_path / "many", network, Cluster(client, tmp_path / "work", slab), **options)
     assert found == expected and any("mask" in name for name in found)
     assert not list((tmp_path / "work").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--cluster", "local"), "say --mode stack"),
+        (("--mode", "stack", "--workers", "2"), "say one of them"),
+    ],
+)
+def test_words_that_go_with_no_cluster_are_refused_before_any_work(tmp_path, capsys, words, said):
+    path = stack_folder(tmp_path / "a.ome.zarr", (2, 20, 20))
+    assert main(["segment", str(path), "--output", str(tmp_path / "out"), *words]) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 # killed

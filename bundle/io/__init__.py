@@ -13,6 +13,7 @@ from .lock import alone
 from .masks import ANY, Foreground, is_foreground, vessels_of, why_no_mask
 from .memory import check_threads_fit
 from .ome_tiff import write_ome_tiff, write_ome_tiff_planes
+from .ome_zarr import OmeZarrParts
 from .output import OUTPUT_SUFFIXES, write_image, write_image_planes
 from .planes import DTYPES, Layout
 from .provenance import (
@@ -48,6 +49,7 @@ __all__ = [
     "Layout",
     "MicroscopyReader",
     "OMETiffWriter",
+    "OmeZarrParts",
     "Provenance",
     "Reading",
     "Recording",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from . import ome_xml
-from .atomic import atomic_folder
+from .atomic import atomic_folder, plainly
 from .calibration import agreed
 from .embedded import ATTRIBUTE
 from .extras import format_library
@@ -140,40 +140,98 @@ def write_ome_zarr_planes(path: str | Path, planes: Iterable[np.ndarray], layout
         InputError: the folder cannot be written, or zarr is not installed.
         ValueError: the planes are not as announced.
     """
-    zarr, path = format_library("zarr", path, _FORM), Path(path)
-    numcodecs = format_library("numcodecs", path, _FORM)
-    outer, sizes = layout.shape[:-2], level_sizes(layout.plane)
-    low, high = np.inf, -np.inf
-    name = path.name.removesuffix(".zarr").removesuffix(".ome")
+    path = Path(path)
+    format_library("zarr", path, _FORM)
     with atomic_folder(path) as partial:
-        group = zarr.open_group(partial, mode="w", zarr_format=2)
-        levels = [
-            group.create_array(
-                str(number),
-                shape=(*outer, *size),
-                chunks=(*(1 for _ in outer), *(min(n, TILE) for n in size)),
-                dtype=layout.stored,
-                compressors=numcodecs.Zstd(3),  # Blosc would decode a chunk that is cut off, into noise
-                chunk_key_encoding={"name": "v2", "separator": "/"},
-            )
-            for number, size in enumerate(sizes)
-        ]
-        places = product(*map(range, outer))
-        place: tuple[int, ...] = ()
-        for start, band in in_bands(checked_planes(planes, layout), layout.plane[0]):
-            if not start:
-                place, waiting = next(places), [_Waiting() for _ in levels]
-            low, high = min(low, band.min()), max(high, band.max())
-            last = start + len(band) == layout.plane[0]
-            for number, (level, below) in enumerate(zip(levels, waiting, strict=True)):
-                below.rows.append(halved(band, layout.mask) if number else band)
-                if sum(map(len, below.rows)) < TILE and not last:  # rows of a chunk are stored together
-                    break
-                band = below.rows[0] if len(below.rows) == 1 else np.concatenate(below.rows)
-                level[(*place, slice(below.start, below.start + len(band)))] = band
-                below.start, below.rows = below.start + len(band), []
+        parts = OmeZarrParts(partial, layout)
+        parts.begin()
+        parts.end(path.name, parts.fill(planes))
+
+
+@dataclass(frozen=True)
+class OmeZarrParts:
+    """An OME-Zarr image as :func:`write_ome_zarr_planes` makes it, its planes written by one process or by many.
+
+    Args:
+        folder: to write to.
+        layout: what it shall say of the planes.
+    """
+
+    folder: Path
+    layout: Layout
+
+    def begin(self) -> None:
+        """Make the arrays, in place of what is there.
+
+        Raises:
+            InputError: the folder cannot be written, or zarr is not installed.
+        """
+        zarr = format_library("zarr", self.folder, _FORM)
+        numcodecs = format_library("numcodecs", self.folder, _FORM)
+        outer = self.layout.shape[:-2]
+        with plainly(self.folder, self.folder):
+            group = zarr.open_group(self.folder, mode="w", zarr_format=2)
+            for number, size in enumerate(level_sizes(self.layout.plane)):
+                group.create_array(
+                    str(number),
+                    shape=(*outer, *size),
+                    chunks=(*(1 for _ in outer), *(min(n, TILE) for n in size)),
+                    dtype=self.layout.stored,
+                    compressors=numcodecs.Zstd(3),  # Blosc would decode a chunk that is cut off, into noise
+                    chunk_key_encoding={"name": "v2", "separator": "/"},
+                )
+
+    def fill(self, planes: Iterable[np.ndarray], first: int = 0, count: int | None = None) -> tuple[float, float]:
+        """Write planes.
+
+        Args:
+            planes: see :py:func:`bundle.io.write_image_planes`.
+            first: number of the first of them.
+            count: of them; all if None.
+
+        Returns:
+            The lowest and the highest value.
+
+        Raises:
+            InputError: the folder cannot be written.
+            ValueError: the planes are not as announced.
+        """
+        layout, low, high = self.layout, np.inf, -np.inf
+        with plainly(self.folder, self.folder):
+            group = format_library("zarr", self.folder, _FORM).open_group(self.folder, mode="r+", zarr_format=2)
+            levels = [group[str(number)] for number in range(len(level_sizes(layout.plane)))]
+            places = islice(product(*map(range, layout.shape[:-2])), first, None)
+            place: tuple[int, ...] = ()
+            for start, band in in_bands(checked_planes(planes, layout, count), layout.plane[0]):
+                if not start:
+                    place, waiting = next(places), [_Waiting() for _ in levels]
+                low, high = min(low, band.min()), max(high, band.max())
+                last = start + len(band) == layout.plane[0]
+                for number, (level, below) in enumerate(zip(levels, waiting, strict=True)):
+                    below.rows.append(halved(band, layout.mask) if number else band)
+                    if sum(map(len, below.rows)) < TILE and not last:  # rows of a chunk are stored together
+                        break
+                    band = below.rows[0] if len(below.rows) == 1 else np.concatenate(below.rows)
+                    level[(*place, slice(below.start, below.start + len(band)))] = band
+                    below.start, below.rows = below.start + len(band), []
+        return float(low), float(high)
+
+    def end(self, name: str, window: tuple[float, float]) -> None:
+        """Say what the arrays are.
+
+        Args:
+            name: of the folder in the end.
+            window: the lowest and the highest value of all.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        layout = self.layout
+        name = name.removesuffix(".zarr").removesuffix(".ome")
         made = {} if layout.record is None else {ATTRIBUTE: dict(layout.record)}
-        group.attrs.update(_metadata(name, layout, len(levels), (low, high)) | made)
+        with plainly(self.folder, self.folder):
+            group = format_library("zarr", self.folder, _FORM).open_group(self.folder, mode="r+", zarr_format=2)
+            group.attrs.update(_metadata(name, layout, len(level_sizes(layout.plane)), window) | made)
 
 
 @dataclass

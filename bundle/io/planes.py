@@ -93,21 +93,23 @@ class Layout:
         return prod(self.shape[:-2])
 
 
-def checked_planes(planes: Iterable[np.ndarray], layout: Layout) -> Iterator[np.ndarray]:
+def checked_planes(planes: Iterable[np.ndarray], layout: Layout, count: int | None = None) -> Iterator[np.ndarray]:
     """Pass the planes on as they are stored, True as 255, once each is found to be what was announced.
 
     Args:
         planes: the 2D arrays ``[Y, X]`` in the order of the leading axes, each whole or in parts ``[n, X]``, one below
             the other.
         layout: what was announced.
+        count: how many of its planes these are; all if None.
 
     Raises:
         ValueError: a plane is of another shape or type, or there are more or fewer of them.
     """
     (height, width), done, row = layout.plane, 0, 0
+    count = layout.count if count is None else count
     for plane in planes:
-        if done == layout.count:
-            raise ValueError(f"more planes came than the {layout.count} that were announced")
+        if done == count:
+            raise ValueError(f"more planes came than the {count} that were announced")
         fits = plane.ndim == 2 and 0 < len(plane) <= height - row and plane.shape[1] == width
         if not fits or plane.dtype != layout.dtype:
             announced = f"{layout.dtype} {layout.plane}"
@@ -116,5 +118,5 @@ def checked_planes(planes: Iterable[np.ndarray], layout: Layout) -> Iterator[np.
         row = (row + len(plane)) % height
         done += not row
         yield plane * np.uint8(255) if layout.mask else np.ascontiguousarray(plane, layout.stored)
-    if done < layout.count:
-        raise ValueError(f"{done} planes came, where {layout.count} were announced")
+    if done < count:
+        raise ValueError(f"{done} planes came, where {count} were announced")

@@ -143,7 +143,7 @@ class StackSegmenter:
             )
             self.slices.go_over(grey, probability, disagreement, self.workers)
             mask = self.binarization.by_blocks(probability, stages, work, self.workers)
-            yield SegmentedStack(source, image, grey.shape, probability, disagreement, mask)
+            yield SegmentedStack(source, image, grey.shape, probability, disagreement, mask, self.workers, options)
 
     def write(self, stack: SegmentedStack) -> None:
         """Write probability, disagreement, overlay, and last the mask.

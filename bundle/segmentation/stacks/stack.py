@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...io import Image, Source
-from ...volumes import StoredVolume
+from ...volumes import HERE, StoredVolume, Workers
+from .reading import GreyBlocks
 
 __all__ = ["SegmentedStack"]
 
@@ -22,6 +25,8 @@ class SegmentedStack:
         probability: S, float32, 0 to 1.
         disagreement: |L − N| of the two cascades, float32.
         mask: bool, after hysteresis and morphology.
+        workers: who works on its slabs.
+        options: of :func:`bundle.io.open_image`, by which they open the input.
     """
 
     source: Source
@@ -30,6 +35,13 @@ class SegmentedStack:
     probability: StoredVolume
     disagreement: StoredVolume
     mask: StoredVolume
+    workers: Workers = HERE
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def grey(self) -> GreyBlocks:
+        """The grey values, by blocks."""
+        return GreyBlocks(self.image, self.options)
 
     @property
     def work(self) -> Path:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import chain
+from operator import add
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import InputError
-from ...io import Layout, atomic, atomic_folder, check_threads_fit, write_image, write_image_planes
+from ...io import Layout, OmeZarrParts, atomic, atomic_folder, check_threads_fit, write_image, write_image_planes
 from ...pictures import for_people, mask_overlay, write_png
 from ...trust import Evidence, Expectation
-from ...volumes import StoredVolume
+from ...volumes import Slab, StoredVolume
 from ..expecting import expected_of, note_expectation
 from ..outputs import Outputs
 from ..remarks import remark_on_mask, vessel_share
@@ -29,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 # of a large slice, looked at together where it is asked what Dice to expect
 PART_PIXELS = 1 << 21
+FEW = 4  # slices that are worth a part where they need none of their neighbours, or one
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,8 @@ class StackWriter:
         self.outputs.begin(stack.source, (*volumes, "overlay", "mask"))
         check_threads_fit(2)
         with ThreadPoolExecutor(2) as pool:
-            written = [
-                pool.submit(self.volume, stack, kind, volume.parts(), volume.dtype) for kind, volume in volumes.items()
-            ]
-            grey = picture_projection(GreyBlocks(stack.image).native, stack.shape).astype(np.float32)
+            written = [pool.submit(self.stored, stack, kind, volume) for kind, volume in volumes.items()]
+            grey = picture_projection(stack.grey.native, stack.shape).astype(np.float32)
             found = picture_projection(stack.mask.rows, stack.shape)
             spacing = stack.image.spacing
             pixel = (
@@ -74,7 +77,8 @@ class StackWriter:
                 future.result()
         source = stack.source
         said = note_expectation(self.outputs, source, expectation)
-        share = self.mask(stack, stack.mask.parts(), grey)
+        self.outputs.confirm(source)
+        share = vessel_share(self.stored(stack, "mask", stack.mask), stack.shape, grey)
         remark_on_mask(source, middle_projection(stack.mask.rows, stack.shape))
         logger.info("%s: %s%s, %s", source, share, said, self.path(stack, "mask"))
 
@@ -85,27 +89,11 @@ class StackWriter:
             stack: what was found.
             mask: of its shape, what is to be written.
         """
-        grey, depth, total, differs = GreyBlocks(stack.image), stack.shape[0], None, False
-
-        def seen() -> Iterator[tuple]:
-            for start, stop in grey.bands:
-                # of a large slice a part at a time, since what is looked at takes a hundred times a part's memory
-                columns = stack.shape[2] if len(grey.bands) == 1 else max(1, PART_PIXELS // (stop - start))
-                near = {0: grey.rows(0, start, stop)}  # the slice and its neighbours
-                for z in range(depth):
-                    if z + 1 < depth:
-                        near[z + 1] = grey.rows(z + 1, start, stop)
-                    found = [volume.rows(z, start, stop) for volume in (stack.probability, stack.disagreement, mask)]
-                    beside = [near[n] for n in (z - 1, z + 1) if n in near]
-                    for left in range(0, stack.shape[2], columns):
-                        part = np.s_[:, left : left + columns]
-                        yield near[z][part], *(each[part] for each in found), [each[part] for each in beside]
-                    near.pop(z - 1, None)
-
-        for (_, _, disagreement, *_), evidence in side_by_side(seen(), lambda part: Evidence.of(*part), lambda _: 1):
-            differs = differs or bool(disagreement.any())
-            total = evidence() if total is None else total + evidence()
-        return expected_of(total, stack.shape) if differs else None
+        volumes = (stack.probability, stack.disagreement, mask)
+        slabs = stack.workers.slabs(stack.shape[0], FEW)
+        seen = stack.workers.each("looking at the mask", partial(_evidence, stack.grey, volumes), slabs)
+        total = reduce(add, chain.from_iterable(slices for slices, _ in seen))
+        return expected_of(total, stack.shape) if any(differs for _, differs in seen) else None
 
     def mask(self, stack: SegmentedStack, planes: Iterable[np.ndarray], grey: np.ndarray) -> str:
         """Write the mask.
@@ -122,16 +110,9 @@ class StackWriter:
             InputError: it cannot be written, or the input has changed since it was opened.
         """
         self.outputs.confirm(stack.source)
-        voxels = 0
-
-        def counted() -> Iterator[np.ndarray]:
-            nonlocal voxels
-            for plane in planes:
-                voxels += int(np.count_nonzero(plane))
-                yield plane
-
-        self.volume(stack, "mask", counted(), bool)
-        return vessel_share(voxels, stack.shape, grey)
+        counts: list[int] = []
+        self.volume(stack, "mask", _counted(planes, counts), bool)
+        return vessel_share(sum(counts), stack.shape, grey)
 
     def volume(self, stack: SegmentedStack, kind: str, planes: Iterable[np.ndarray], dtype: np.dtype | type) -> None:
         """Write an output of the stack's shape, spacing and axes, plane by plane.
@@ -147,16 +128,54 @@ class StackWriter:
         Raises:
             InputError: it cannot be written.
         """
-        image, final = stack.image, self.path(stack, kind)
-        made = stack.work / f"{kind}{self.outputs.suffix}"
+        made, layout = self._made(stack, kind, dtype)
+        with self._said_of(stack, kind, made):
+            write_image_planes(made, planes, layout)
+
+    def stored(self, stack: SegmentedStack, kind: str, volume: StoredVolume) -> int:
+        """Write a volume as an output, as :meth:`volume` does; by the stack's workers if the format has parts.
+
+        Args:
+            stack: what it is an output of.
+            kind: a key of :data:`bundle.io.KINDS`.
+            volume: of the stack's shape.
+
+        Returns:
+            How many of its voxels are not 0.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        made, layout = self._made(stack, kind, volume.dtype)
+        with self._said_of(stack, kind, made):
+            if made.suffix != ".zarr":
+                counts: list[int] = []
+                write_image_planes(made, _counted(volume.parts(), counts), layout)
+                return sum(counts)
+            parts = OmeZarrParts(made, layout)
+            parts.begin()
+            slabs = stack.workers.slabs(stack.shape[0], FEW)
+            written = stack.workers.each(f"writing the {kind}", partial(_fill, parts, volume), slabs)
+            parts.end(made.name, (min(low for low, _, _ in written), max(high for _, high, _ in written)))
+            return sum(count for _, _, count in written)
+
+    def _made(self, stack: SegmentedStack, kind: str, dtype: np.dtype | type) -> tuple[Path, Layout]:
+        """Where an output is made before it is moved to its place, and what it says of itself."""
+        image = stack.image
         record = self.outputs.provenance(stack.source, kind).record
         layout = Layout(image.shape, np.dtype(dtype), image.axes, image.spacing, affine=image.affine, record=record)
+        return stack.work / f"{kind}{self.outputs.suffix}", layout
+
+    @contextmanager
+    def _said_of(self, stack: SegmentedStack, kind: str, made: Path) -> Iterator[None]:
+        """Move what was made to its place, and say of that what goes wrong."""
+        final = self.path(stack, kind)
         try:
-            write_image_planes(made, planes, layout)
+            yield
         except InputError as error:
             raise InputError(final, error.problem, error.remedy) from error if error.path == str(made) else None
-        with (atomic_folder if made.is_dir() else atomic)(final) as partial:
-            made.replace(partial)
+        with (atomic_folder if made.is_dir() else atomic)(final) as hidden:
+            made.replace(hidden)
 
     def image(self, stack: SegmentedStack, kind: str, array: np.ndarray) -> None:
         """Write an output that is one image ``[Y, X]`` of the stack.
@@ -167,3 +186,53 @@ class StackWriter:
         spacing = stack.image.spacing and stack.image.spacing[-2:]
         record = self.outputs.provenance(stack.source, kind).record
         write_image(self.path(stack, kind), array, "YX", spacing, affine=stack.image.affine, record=record)
+
+
+def _evidence(grey: GreyBlocks, volumes: Sequence[StoredVolume], slab: Slab) -> tuple[list[Evidence], bool]:
+    """What is seen in each slice of a slab, and whether the cascades differ there.
+
+    Args:
+        grey: the stack.
+        volumes: probability, disagreement, mask.
+        slab: slices.
+    """
+    depth, _, width = grey.shape
+
+    def parts() -> Iterator[tuple]:
+        for start, stop in grey.bands:
+            # of a large slice a part at a time, since what is looked at takes a hundred times a part's memory
+            columns = width if len(grey.bands) == 1 else max(1, PART_PIXELS // (stop - start))
+            # the slice and its neighbours
+            near = {z: grey.rows(z, start, stop) for z in range(max(0, slab[0] - 1), slab[0] + 1)}
+            for z in range(*slab):
+                if z + 1 < depth:
+                    near[z + 1] = grey.rows(z + 1, start, stop)
+                found = [volume.rows(z, start, stop) for volume in volumes]
+                beside = [near[n] for n in (z - 1, z + 1) if n in near]
+                for left in range(0, width, columns):
+                    part = np.s_[:, left : left + columns]
+                    yield z, near[z][part], *(each[part] for each in found), [each[part] for each in beside]
+                near.pop(z - 1, None)
+
+    seen: dict[int, Evidence] = {}
+    differs = False
+    for (z, _, _, disagreement, *_), evidence in side_by_side(
+        parts(), lambda part: Evidence.of(*part[1:]), lambda _: 1
+    ):
+        differs = differs or bool(disagreement.any())
+        seen[z] = seen[z] + evidence() if z in seen else evidence()
+    return list(seen.values()), differs
+
+
+def _fill(parts: OmeZarrParts, volume: StoredVolume, slab: Slab) -> tuple[float, float, int]:
+    """Write a slab: the lowest and the highest of its values, and how many are not 0."""
+    counts: list[int] = []
+    blocks = (volume.rows(z, start, stop) for z in range(*slab) for start, stop in volume.bands)
+    low, high = parts.fill(_counted(blocks, counts), slab[0], slab[1] - slab[0])
+    return low, high, sum(counts)
+
+
+def _counted(planes: Iterable[np.ndarray], counts: list[int]) -> Iterator[np.ndarray]:
+    for plane in planes:
+        counts.append(int(np.count_nonzero(plane)))
+        yield plane
