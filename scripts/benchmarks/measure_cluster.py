@@ -2,8 +2,9 @@
 
 A stack of 16-bit slices, made plane by plane as in measure_stacks, is segmented by the shipped weights on one worker of
 one thread and on two, in turn, several times. A row is a stage of one run; the stage "all" is the run without the start
-of its workers, and tells the most memory that a worker held and what is on the disk after the network. The last line
-printed is the ratio of the medians; on a machine that has other work it is too low.
+of its workers, and tells the most memory that a worker held and what is on the disk after the network. Printed at the
+end is the ratio of the medians, which is too low on a machine that has other work; the seconds of processors, which are
+those of the workers and of the command with the scheduler, are changed less by it.
 
 python -m scripts.benchmarks.measure_cluster
 """
@@ -31,7 +32,21 @@ from scripts.benchmarks.measure_stacks import planes
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "results" / "cluster.csv"
-COLUMNS = ("slices", "side", "workers", "round", "stage", "parts", "seconds", "peak MB", "disk MB", "machine", "load")
+COLUMNS = (
+    "slices",
+    "side",
+    "workers",
+    "round",
+    "stage",
+    "parts",
+    "seconds",
+    "workers' CPU seconds",
+    "command's CPU seconds",
+    "peak MB",
+    "disk MB",
+    "machine",
+    "load",
+)
 
 
 class Timed:
@@ -44,18 +59,26 @@ class Timed:
 
     def __init__(self, workers: Cluster, work: Path) -> None:
         self.workers, self.work = workers, work
-        self.stages: list[tuple[str, int, float]] = []
+        self.stages: list[dict[str, object]] = []
+        self.used = 0.0
         self.disk = 0
 
     def slabs(self, depth: int, *least: int) -> list[Slab]:
         """Those of the workers."""
         return self.workers.slabs(depth, *least)
 
+    def processors(self) -> float:
+        """Seconds that the workers have had a processor."""
+        return sum(self.workers.client.run(time.process_time).values())
+
     def each(self, what: str, function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
         """By the workers."""
-        began = time.monotonic()
+        began, used = time.monotonic(), self.processors()
         results = self.workers.each(what, function, parts)
-        self.stages.append((what, len(parts), time.monotonic() - began))
+        seconds, used = time.monotonic() - began, self.processors() - used
+        self.used += used
+        about = {"stage": what, "parts": len(parts), "seconds": round(seconds, 2)}
+        self.stages.append({**about, "workers' CPU seconds": round(used, 2)})
         if what == "network":
             self.disk = sum(path.stat().st_size for path in self.work.rglob("*.npy"))
         return results
@@ -76,14 +99,13 @@ def measured(stack: Path, output: Path, count: int) -> list[dict[str, object]]:
     with cluster("local", output, count) as workers:
         config = segment.configured(arguments, segment.listed_sources(arguments.inputs, {}, [])[0])
         timed = Timed(workers, output)
-        began = time.monotonic()
+        began, used = time.monotonic(), time.process_time()
         segment.segment_files(config, timed)
-        seconds = time.monotonic() - began
+        seconds, used = time.monotonic() - began, time.process_time() - used
         most = max(workers.client.run(peak).values()) // 1024
-    rows: list[dict[str, object]] = [
-        {"stage": what, "parts": parts, "seconds": round(took, 2)} for what, parts, took in timed.stages
-    ]
-    return [*rows, {"stage": "all", "seconds": round(seconds, 2), "peak MB": most, "disk MB": timed.disk >> 20}]
+    of_all = {"stage": "all", "seconds": round(seconds, 2), "workers' CPU seconds": round(timed.used, 2)}
+    of_all |= {"command's CPU seconds": round(used, 2), "peak MB": most, "disk MB": timed.disk >> 20}
+    return [*timed.stages, of_all]
 
 
 def main() -> None:
