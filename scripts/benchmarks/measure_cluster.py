@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from bundle.io import Layout, write_image_planes
 from bundle.volumes import Slab
 from scripts.benchmarks.measure_stacks import planes
 
+segment = import_module("bundle.commands.segment")  # what the command line does
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "results" / "cluster.csv"
 COLUMNS = (
