@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-import bundle.commands.segment as segment
 from bundle.cluster import Cluster, cluster
 from bundle.io import Layout, write_image_planes
 from bundle.volumes import Slab
