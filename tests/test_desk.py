@@ -178,7 +178,16 @@ def test_the_frame_of_a_place_runs_around_its_pixels_in_its_slice():
         area = (
             abs(np.dot(corners[:, 1], np.roll(corners[:, 2], 1)) - np.dot(corners[:, 2], np.roll(corners[:, 1], 1))) / 2
         )
-        assert area == share[box.z, box.rows, box.columns].size
+        assert area == (share[0, box.rows].shape[0] - 1) * (share[0, :, box.columns].shape[1] - 1)
+
+
+def test_nodes_where_a_vessel_leaves_the_field_do_not_move_the_sliders():
+    mask = np.zeros((5, 40, 60), bool)
+    mask[1:4, 18:23, :] = True
+    measurement = measure(mask, SPACING)
+    beyond = [row | {"kind": "end", "z": -1.0, "x": 999.0} for row in measurement.nodes]
+    places = graph_layers("a", replace(measurement, nodes=beyond), mask.shape, Layout.of(mask.shape, SPACING))[1][0]
+    assert len(places) and (places[:, 0] == 0).all() and (places[:, 2] == 59).all()
 
 
 def test_an_empty_mask_has_no_vessels_to_show():

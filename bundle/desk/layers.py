@@ -169,8 +169,11 @@ def strokes_layer(name: str, shape: Sequence[int], layout: Layout) -> Layer:
 
 
 def box_layer(name: str, box: Box, layout: Layout) -> Layer:
-    """The frame around a place to label, along the outer edges of its pixels, in its slice alone."""
-    rows, columns = ((side.start - 0.5, side.stop - 0.5) for side in (box.rows, box.columns))
+    """The frame around a place to label, in its slice alone.
+
+    It goes through the centres of its outer pixels: along their outer edges it would move napari's sliders.
+    """
+    rows, columns = ((float(side.start), float(side.stop - 1)) for side in (box.rows, box.columns))
     slices = [] if box.z is None else [float(box.z)]
     corners = [[*slices, y, x] for y, x in zip((*rows, *rows[::-1]), np.repeat(columns, 2).tolist(), strict=True)]
     options = layout.arguments() | {
@@ -215,7 +218,7 @@ def graph_layers(name: str, measurement: Measurement, shape: Sequence[int], layo
     }
     nodes = [row for row in measurement.nodes if row["kind"] in ("branch", "crossing", "end")]
     places = np.array([[row[axis] for axis in measurement.axes.lower()] for row in nodes], dtype=float)
-    places = places.reshape(-1, axes) / np.array(measurement.spacing)
+    places = np.clip(places.reshape(-1, axes) / np.array(measurement.spacing), 0, np.array(shape) - 1)
     points = layout.arguments() | {
         "name": f"{name} nodes",
         "size": 3,
