@@ -62,7 +62,7 @@ def side_by_side(
     try:
         for item in items:
             waiting.append((item, pool.submit(computed, item)))
-            if len(waiting) > 2 * threads:
+            if len(waiting) > threads:  # one more than are computed, so that none waits for what is read
                 first, future = waiting.popleft()
                 yield first, future.result
         while waiting:
