@@ -21,8 +21,11 @@ from torch import nn
 
 from bundle.__main__ import main
 from bundle.cluster import Cluster, cluster
+from bundle.cluster.parts import _call, version
+from bundle.errors import InputError
 from bundle.io import Reading, write_image
 from bundle.segmentation import StackSegmenter, Windows
+from bundle.segmentation.stacks.resuming import work_folder
 from bundle.transforms import Closing, Hysteresis, Removal, Stretching, masks
 from bundle.volumes import StoredVolume, close_gaps, hysteresis, remove_fragments
 
@@ -258,3 +261,32 @@ def test_a_killed_worker_and_a_killed_command_lose_nothing_and_repeat_only_what_
     slices = seen.read_text(encoding="utf-8").split()[1::2]
     assert len(set(slices)) == depth
     assert len(slices) <= depth + 1 + 2  # one by the worker, two by the command
+
+
+def test_what_is_finished_stays_when_the_scheduler_is_gone(tmp_path):
+    """Its error names the output folder, which is no fault of the input, whose blocks would go."""
+    parts = tmp_path / ".stack.parts"
+    scheduler = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None)
+    gone = distributed.Client(scheduler, set_as_default=False)
+    (tmp_path / "cluster").mkdir()
+    workers = Cluster(gone, tmp_path / "cluster")
+    assert workers.each("doubling", double, [1, 2, 3]) == [2, 4, 6]
+    gone.close()
+    scheduler.close()
+    with pytest.raises(InputError, match="scheduler is gone") as caught:
+        with work_folder(parts, tmp_path / "stack.tif", dict) as work:
+            (work / "block").write_text("done", encoding="utf-8")
+            workers.each("doubling", double, [1])
+    assert caught.value.path == str(tmp_path) and (parts / "block").exists()
+    assert not list((tmp_path / "cluster").iterdir())
+
+
+def test_a_worker_of_another_version_computes_nothing(tmp_path):
+    (tmp_path / "what").write_bytes(pickle.dumps(double))
+    assert _call(str(tmp_path / "what"), 4, version()) == 8
+    with pytest.raises(InputError, match="has version .* and the command 0.1"):
+        _call(str(tmp_path / "what"), 4, "0.1")
+
+
+def double(number: int) -> int:
+    return 2 * number

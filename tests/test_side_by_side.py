@@ -62,6 +62,28 @@ def test_no_more_threads_are_taken_than_there_are(threads):
     assert found == [alone if want >= threads > 1 else min(want, threads) for want in wanted]
 
 
+def test_an_image_has_its_threads_whatever_was_computed_before(threads):
+    """And one that asks for all is alone, so that memory holds one large image at a time."""
+    cpu, lock, running, overlaps = torch.device("cpu"), threading.Lock(), [], []
+
+    def compute(side: int) -> int:
+        with lock:
+            overlaps.extend((side, other) for other in running)
+            running.append(side)
+        time.sleep(0.01)
+        with lock:
+            running.remove(side)
+        return torch.get_num_threads()
+
+    sides = [256] * 4 + [3000] * 3 + [1500] * 4
+    found = [
+        result() for _, result in side_by_side(sides, compute, lambda side: Windows().threads((side, side), 1.0, cpu))
+    ]
+    assert not any(3000 in pair for pair in overlaps)
+    half = -(-threads // 2)
+    assert found == [1] * 4 + [half] * 3 + [half] * 4
+
+
 def test_items_are_computed_at_the_same_time_and_gradients_are_off():
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..home import VERSION
 from ..volumes import SLAB, Slab
 
 if TYPE_CHECKING:
@@ -63,26 +64,30 @@ class Cluster:
         if not parts:
             return []
         from distributed import KilledWorker, as_completed
+        from distributed.client import ClosedClientError
 
         file = self.folder / f"{uuid.uuid4().hex}.pickle"
         file.write_bytes(pickle.dumps(function))
         keys = [f"{what}-{file.stem}-{number}" for number in range(len(parts))]
         logger.debug("%s: %d parts", what, len(parts))
-        futures = self.client.map(_call, [str(file)] * len(parts), list(parts), key=keys, pure=False)
         results: dict[str, Result] = {}
+        futures: list[Any] = []
         try:
+            words = [str(file)] * len(parts), list(parts), [version()] * len(parts)
+            futures = self.client.map(_call, *words, key=keys, pure=False)
             with tqdm(desc=what, total=len(parts), unit="part", ncols=100, leave=False, disable=None) as bar:
                 for future, result in as_completed(futures, loop=self.client.loop, with_results=True):
                     results[future.key] = result
                     bar.update()
         except KilledWorker as error:
             problem = f"{what}: several workers were lost at the same part"
-            raise InputError(None, problem, "give each of them more memory, and the same command again") from error
-        except (CancelledError, OSError) as error:
+            remedy = "give each of them more memory, and the same command again; what was finished is kept"
+            raise InputError(self.folder.parent, problem, remedy) from error
+        except (CancelledError, ClosedClientError, OSError) as error:
             if isinstance(error, OSError) and self.client.status == "running":
                 raise
             problem = "the cluster's scheduler is gone; what was finished is kept"
-            raise InputError(None, problem, "start one, and give the same command again") from error
+            raise InputError(self.folder.parent, problem, "start one, and give the same command again") from error
         finally:
             if self.client.status == "running":
                 self.client.cancel(futures)
@@ -90,11 +95,19 @@ class Cluster:
         return [results[key] for key in keys]
 
 
-def _call(file: str, part: Any) -> Any:
-    """What a worker does.
+def version() -> str:
+    """Of the program that computes here."""
+    return f"{VERSION} with PyTorch {torch.__version__}"
+
+
+def _call(file: str, part: Any, expected: str) -> Any:
+    """What a worker does, if it is of the same version as who asks it.
 
     Sums of floats depend on the number of threads: a part is computed by one, so that its bytes are the same anywhere.
     """
+    if version() != expected:
+        problem = f"the worker on {socket.gethostname()} has version {version()}, and the command {expected}"
+        raise InputError(None, problem, "install the same for all")
     torch.set_num_threads(1)
     if getattr(_loaded, "file", None) != file:
         _loaded.file = None

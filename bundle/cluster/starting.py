@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..home import VERSION
 from ..io import format_library, scratch_folder
-from .parts import Cluster
+from .parts import Cluster, version
 
 __all__ = ["cluster"]
 
@@ -122,26 +121,20 @@ def _check_job(script: str, folder: Path) -> None:
     except FileNotFoundError as error:
         raise InputError(None, "Slurm is not installed here (no sbatch)", "say --cluster local") from error
     if said.returncode:
-        problem = f"Slurm refuses the jobs ({said.stderr.strip().splitlines()[-1]})"
+        problem = f"Slurm refuses the jobs ({(said.stderr.strip() or f'status {said.returncode}').splitlines()[-1]})"
         raise InputError(None, problem, "state them in jobqueue.yaml, see docs/guides/cluster.md")
 
 
 def _check_versions(client: Any) -> None:
     """Refuse workers that would compute with another program than this."""
     try:
-        found = set(client.run(_version).values())
+        found = set(client.run(version).values())
     except Exception as error:
         problem = f"the cluster's workers cannot load this package ({error})"
         raise InputError(None, problem, "install the same version for them") from error
-    if found - {_version()}:
-        problem = f"the cluster's workers have the versions {', '.join(sorted(found))}, and here is {_version()}"
+    if found - {version()}:
+        problem = f"the cluster's workers have the versions {', '.join(sorted(found))}, and here is {version()}"
         raise InputError(None, problem, "install the same for all")
-
-
-def _version() -> str:
-    import torch
-
-    return f"{VERSION} with PyTorch {torch.__version__}"
 
 
 def _described(client: Any, where: str) -> str:

@@ -30,7 +30,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +50,7 @@ from ..io import (
     reading_record,
     record_path,
     refuse_others,
+    scratch_folder,
     write_image_planes,
     write_record,
 )
@@ -170,8 +170,7 @@ def _fuse(
     depth, height, width = image.shape
     if arguments.method != DEFAULT or height * width <= LARGE_PIXELS:
         return fuse(_planes(image), arguments.method if network is None else network)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    work = Path(until_written.enter_context(TemporaryDirectory(prefix=".fuse-", dir=arguments.output)))
+    work = until_written.enter_context(scratch_folder(arguments.output / "fuse"))
     flat = (1, height, width)
     fused = StoredVolume(work / "fused", flat, image.dtype, band_rows(width))
     depths = StoredVolume(work / "depth", flat, np.float32, band_rows(width))

@@ -56,7 +56,7 @@ class InstanceNorm(nn.GroupNorm):
             return values.sum(1).view(batch, width, channels).sum(1, dtype=torch.float64) / (height * width)
 
         middle = mean(rows)
-        gain = self.weight / (mean(rows.square()) - middle.square() + self.eps).sqrt()
+        gain = self.weight / ((mean(rows.square()) - middle.square()).clamp(min=0) + self.eps).sqrt()
         gain, shift = (each.to(x.dtype).repeat(1, width)[:, None] for each in (gain, self.bias - middle * gain))
         return torch.addcmul(shift, rows, gain).view(batch, height, width, channels).permute(0, 3, 1, 2)
 

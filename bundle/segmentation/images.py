@@ -1,10 +1,11 @@
-"""Segmentation of images and fused stacks, one after the other, of which some may be bad, by PyTorch alone."""
+"""Segmentation of images and fused stacks, small ones side by side, of which some may be bad, by PyTorch alone."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -88,23 +89,17 @@ class ImageSegmenter:
             InputError: an input failed; its own line has been logged.
         """
         self.writer.begin()
-        failed = 0
+        failed, large = 0, []
         bar = tqdm(desc="segment", total=len(self.inputs), ncols=100, leave=False, disable=None)
         with bar:
-            for (source, _), found in side_by_side(ahead(self._read(), 1), self._found_in, self._threads):
-                try:
-                    result = found()
-                    if isinstance(result, Image):
-                        self.writer.disagreements[str(source)] = self.pages.segment(source, result)
-                    else:
-                        self.writer.write(source, result)
-                except Exception as exception:
-                    error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
-                    error = error or self.outputs.lost(exception)
-                    if error is None:
-                        raise
-                    logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
-                    failed += 1
+            for (source, read), found in side_by_side(ahead(self._read(), 1), self._found_in, self._threads):
+                if isinstance(read, Image):  # segmented last, when no other image takes memory
+                    large.append((source, read))
+                    continue
+                failed += not self._succeeds(source, partial(self._write, source, found))
+                bar.update()
+            for source, image in large:
+                failed += not self._succeeds(source, partial(self._page, source, image))
                 bar.update()
         if len(self.inputs) > failed:
             self.writer.say_where_to_look()
@@ -112,6 +107,27 @@ class ImageSegmenter:
         logger.info("%d segmented, %d failed", len(self.inputs) - failed, failed)
         if failed:
             raise InputError(None, f"{failed} of {len(self.inputs)} inputs failed", "see above")
+
+    def _succeeds(self, source: Source, segment: Callable[[], object]) -> bool:
+        """Call what segments an input; what is wrong with that is logged."""
+        try:
+            segment()
+        except Exception as exception:
+            error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+            error = error or self.outputs.lost(exception)
+            if error is None:
+                raise
+            logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
+            return False
+        return True
+
+    def _write(self, source: Source, found: Callable[[], Found | Image]) -> None:
+        result = found()
+        assert isinstance(result, Found)
+        self.writer.write(source, result)
+
+    def _page(self, source: Source, image: Image) -> None:
+        self.writer.disagreements[str(source)] = self.pages.segment(source, image)
 
     def _read(self) -> Iterator[tuple[Source, InputError | Image | Read]]:
         """Each input with what was read of it, with itself if its planes are large, or with its error."""
@@ -149,7 +165,7 @@ class ImageSegmenter:
         read = entry[1]
         if isinstance(read, InputError | Image):
             return 1
-        scale = 1.0 if self.inferer.scale == "auto" else self.inferer.scale
+        scale = 2.0 if self.inferer.scale == "auto" else self.inferer.scale  # as large as it is likely to become
         return self.inferer.threads(read[1].shape, scale, self.device)
 
     def _found_in(self, entry: tuple[Source, InputError | Image | Read]) -> Found | Image:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..home import VERSION
 from ..io import Image, Recording, Source
 from ..transforms import Equalization, EqualizedPlane, Fusing
 from ..transforms.focus import fuse, fuse_maximum
@@ -119,6 +120,7 @@ class PageSegmenter:
         """All that the probability depends on, as JSON gives it back."""
         inferer, equalization = self.network.inferer, self.equalization
         return {
+            "version": VERSION,
             "input": list(self.outputs.provenance(source).inputs),
             "reading": [*image.shape, str(image.dtype), self.outputs.provenance(source, "fused").record["options"]],
             "contrast": [str(self.fusing.method), equalization.tile_size, equalization.clip_limit],

@@ -13,9 +13,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import torch
+
+from ..io import check_threads_fit
 
 __all__ = ["both", "side_by_side"]
 
@@ -40,18 +43,24 @@ def side_by_side(
     Args:
         items: taken as there is room.
         compute: of an item; called in other threads.
-        threads_of: on how many threads PyTorch computes an item. One that asks for all that it has here is computed
-            alone, on half of them, so that its cascades lie side by side.
+        threads_of: on how many threads PyTorch computes an item; called in this thread. One that asks for all that it
+            has here is computed alone, on half of them, so that its cascades lie side by side.
 
     Yields:
         In the order of the items, each with what returns what was computed of it, or raises what that raised.
     """
     threads = torch.get_num_threads()
+    try:
+        check_threads_fit(threads)
+    except MemoryError:  # then one after the other, in this thread
+        for item in items:
+            yield item, partial(torch.inference_mode()(compute), item)
+        return
     room = _Room(threads)
 
     @torch.inference_mode()
-    def computed(item: T) -> R:
-        with room.of(threads_of(item)) as (count, two):
+    def computed(item: T, wanted: int) -> R:
+        with room.of(wanted) as (count, two):
             _HERE.two = two
             if torch.get_num_threads() != count:
                 torch.set_num_threads(count)
@@ -61,7 +70,8 @@ def side_by_side(
     pool = ThreadPoolExecutor(threads)
     try:
         for item in items:
-            waiting.append((item, pool.submit(computed, item)))
+            # asked here: in the pool's threads PyTorch would tell on how many it computed there last
+            waiting.append((item, pool.submit(computed, item, threads_of(item))))
             if len(waiting) > threads:  # one more than are computed, so that none waits for what is read
                 first, future = waiting.popleft()
                 yield first, future.result

@@ -174,7 +174,9 @@ def main() -> None:
         claims.claim("segment on one machine, one thread", len(expected) > 3 * DEPTH, f"{len(expected)} files")
 
         stack.enter_context(slurm(folder / "slurm"))
-        claims.claim("slurmctld, slurmd and munged of Debian", True, said("sinfo", "--noheader"))
+        claims.claim(
+            "slurmctld, slurmd and munged of Debian", "idle" in said("sinfo", "--noheader"), said("sinfo", "--noheader")
+        )
         text = "--cluster slurm --workers 2"
         with claims.attempt(text):
             most, output = 0, folder / "slurm_2"

@@ -109,4 +109,5 @@ def main() -> None:
                 check(claims, place, name, called)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from ...errors import InputError, input_error, is_out_of_memory, no_memory
+from ...home import VERSION
 from ...io import Image, Reading, Source, as_source, open_image, reading_record
 from ...transforms import Stretching
 from ...volumes import HERE, StoredVolume, Workers, band_rows
@@ -157,6 +158,7 @@ class StackSegmenter:
         """All that the probability depends on, as JSON gives it back."""
         contrast, inferer = self.slices.contrast, self.slices.inferer
         return {
+            "version": VERSION,
             "input": list(self.outputs.provenance(source).inputs),
             "reading": [*image.shape, str(image.dtype), reading_record(self.reader.options, source.choices)],
             "contrast": [*contrast.percentiles, contrast.per, "without margins"],
