@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastapi import HTTPException  # whose words reach who asks; MONAI Label's own become a bare 500
 from lib.polygons import polygons
 from lib.ranking import disagreement, ranked
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
-from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.tasks.activelearning.first import First
@@ -181,14 +181,14 @@ class VesselApp(MONAILabelApp):
         model, name = request.get("model"), request["image"]
         task = self._infers.get(model)
         if task is None:
-            raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"There is no model '{model}' available")
+            raise HTTPException(404, f"There is no model '{model}' available")
         images = datastore or self.datastore()
         if name not in images.list_images():  # whatever else a name would open on the server is no image of the study
-            raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"There is no image '{name}' in the datastore")
+            raise HTTPException(404, f"There is no image '{name}' in the datastore")
         image = images.get_image_uri(name)
         mask = task.mask({**request, "image": image})
         if mask.ndim != 2:
-            raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"'{name}' is a stack: ask /infer for its label")
+            raise HTTPException(400, f"'{name}' is a stack: ask /infer for its label")
         left, top = (max(0, int(corner)) for corner in request.get("location") or (0, 0))
         width, height = (int(side) for side in request.get("size") or (0, 0))
         region = mask[top : top + height if height else None, left : left + width if width else None]
