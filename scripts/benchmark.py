@@ -68,6 +68,8 @@ def main() -> None:
         peak = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
         print(json.dumps({"peak": peak, "cpu": time.process_time()}))
         return
+    if unseen := [folder for folder in arguments.packages if not Path(folder).is_dir()]:
+        parser.error(f"no folder {', '.join(unseen)}")
     sys.path += arguments.packages
     missing = [name for name, package in NEEDS.items() if find_spec(package) is None]
     environment = os.environ | dict.fromkeys(

@@ -185,6 +185,9 @@ def test_a_stack_on_a_cluster_is_that_on_one_machine_to_the_last_bit(
     [
         (("--cluster", "local"), "say --mode stack"),
         (("--mode", "stack", "--workers", "2"), "say one of them"),
+        (("--mode", "stack", "--cluster", "nonsense"), "no cluster at nonsense, which is no address"),
+        (("--mode", "stack", "--cluster", "tcp://127.0.0.1"), "which is no address"),
+        (("--mode", "stack", "--cluster", "host:port"), "which is no address"),
     ],
 )
 def test_words_that_go_with_no_cluster_are_refused_before_any_work(tmp_path, capsys, words, said):
@@ -290,3 +293,14 @@ def test_a_worker_of_another_version_computes_nothing(tmp_path):
 
 def double(number: int) -> int:
     return 2 * number
+
+
+@posix
+def test_ctrl_c_in_a_terminal_is_for_the_command_alone(tmp_path):
+    """A terminal sends it to the workers too, each of which would print where it was."""
+    with cluster("local", tmp_path, 1) as workers:
+        assert workers.each("asking", ignores_ctrl_c, [0]) == [True]
+
+
+def ignores_ctrl_c(_: int) -> bool:
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import InputError
 from ..io import format_library, scratch_folder
@@ -19,6 +20,7 @@ __all__ = ["cluster"]
 logger = logging.getLogger(__name__)
 
 HERE_ONLY = "127.0.0.1"
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 JOB = {"cores": 1, "processes": 1, "memory": "4 GiB"}  # where Dask's own settings say nothing
 
 
@@ -38,6 +40,8 @@ def cluster(where: str, output: str | Path, count: int | None = None, slab: int 
         InputError: the cluster cannot be started or reached, or runs another version of this package.
     """
     distributed = format_library("distributed", None, "--cluster", "cluster")
+    if where not in ("local", "slurm"):
+        _check_address(where)
     logging.getLogger("distributed").setLevel(logging.ERROR)  # a worker that is lost is no error: another goes on
     with scratch_folder(Path(output) / "cluster") as folder:
         started: Any = None
@@ -63,6 +67,18 @@ def cluster(where: str, output: str | Path, count: int | None = None, slab: int 
                 started.close()
 
 
+def _check_address(where: str) -> None:
+    """Refuse what is no address before Dask waits for it."""
+    try:
+        address = urlsplit(where if "://" in where else f"tcp://{where}")
+        known = address.scheme in SCHEMES and address.hostname and address.port
+    except ValueError:  # of the port
+        known = False
+    if not known:
+        problem = f"no cluster at {where}, which is no address"
+        raise InputError(None, problem, "say local, slurm, or the scheduler's address, such as tcp://10.0.0.1:8786")
+
+
 def _local(distributed: Any, count: int | None) -> Any:
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return distributed.LocalCluster(
@@ -73,6 +89,7 @@ def _local(distributed: Any, count: int | None) -> Any:
         security=distributed.Security.temporary(),
         silence_logs=logging.ERROR,
         env={"TQDM_DISABLE": "1"},
+        preload=["bundle.cluster.undisturbed"],
     )
 
 

@@ -97,6 +97,12 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0)
     arguments = parser.parse_args()
     data = arguments.data.resolve()
+    needed = [
+        arguments.than / "bundle",
+        *(data / name for name in ("vessmap/images", "vessmap_fields", "vesselnn/denoised")),
+    ]
+    if missing := [str(folder) for folder in needed if not folder.is_dir()]:
+        parser.error(f"no folder {', '.join(missing)}")
     rows = []
     if arguments.output.exists():
         with open(arguments.output, newline="", encoding="utf-8") as stream:
