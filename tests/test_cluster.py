@@ -17,6 +17,7 @@ import pytest
 import torch
 import zarr
 from scipy.ndimage import gaussian_filter
+from stored import stored, whole
 from torch import nn
 
 from bundle.__main__ import main
@@ -49,18 +50,6 @@ class InSlabs:
             self.calls.append((what, parts[number]))
             results[number] = pickle.loads(pickle.dumps(function))(parts[number])
         return results
-
-
-def stored(folder, array, rows):
-    volume = StoredVolume(folder, array.shape, array.dtype, rows)
-    for z in range(array.shape[0]):
-        for start, stop in volume.bands:
-            volume.write(z, start, array[z, start:stop])
-    return volume
-
-
-def whole(volume):
-    return np.stack(list(volume.planes()))
 
 
 # volumes by slabs

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from stored import stored, whole
 
 from bundle.errors import InputError
 from bundle.transforms import masks
@@ -24,18 +25,6 @@ class Counted:
         assert 0 <= start < stop <= self.shape[1]
         self.largest = max(self.largest, stop - start)
         return self.array[z, start:stop]
-
-
-def stored(folder, array, rows):
-    volume = StoredVolume(folder, array.shape, array.dtype, rows)
-    for z in range(array.shape[0]):
-        for start, stop in volume.bands:
-            volume.write(z, start, array[z, start:stop])
-    return volume
-
-
-def whole(volume):
-    return np.stack(list(volume.planes()))
 
 
 def random_volumes(seeds, density=(0.02, 0.6)):

@@ -113,11 +113,7 @@ class ImageSegmenter:
         try:
             segment()
         except Exception as exception:
-            error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
-            error = error or self.outputs.lost(exception)
-            if error is None:
-                raise
-            logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
+            self.outputs.say_failed(source, exception)
             return False
         return True
 

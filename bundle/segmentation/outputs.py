@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import InputError
+from ..errors import InputError, input_error, is_out_of_memory, no_memory
 from ..io import (
     FORMS,
     KINDS,
@@ -203,6 +203,18 @@ class Outputs:
         if gone:
             named = ", ".join(gone[:3]) + ", …" * (len(gone) > 3)
             raise InputError(self.folder, f"has lost {named} since they were written", GIVE_AGAIN)
+
+    def say_failed(self, source: Source, exception: Exception) -> None:
+        """Log in a line why an input failed, so that the others go on.
+
+        Raises:
+            Exception: what was given, if it is no fault of the input, of memory or of the output folder.
+        """
+        error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+        error = error or self.lost(exception)
+        if error is None:
+            raise exception
+        logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
 
     def lost(self, exception: BaseException | None) -> InputError | None:
         """What is said where an exception comes of the output folder having been removed, or its disk; else None."""

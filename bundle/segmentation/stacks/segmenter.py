@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...errors import InputError, input_error, is_out_of_memory, no_memory
+from ...errors import InputError
 from ...home import VERSION
 from ...io import Image, Reading, Source, as_source, open_image, reading_record
 from ...transforms import Stretching
@@ -108,11 +108,7 @@ class StackSegmenter:
                 with self.segmented(source) as stack:
                     self.write(stack)
             except Exception as exception:
-                error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
-                error = error or self.outputs.lost(exception)
-                if error is None:
-                    raise
-                logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
+                self.outputs.say_failed(source, exception)
                 failed += 1
         if failed < len(self.inputs):
             write_expectations(self.outputs)
