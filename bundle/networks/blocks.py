@@ -63,7 +63,7 @@ class InstanceNorm(nn.GroupNorm):
 
 @torch.jit.unused
 def _loses_digits(x: torch.Tensor) -> bool:
-    """Whether PyTorch's sums over each channel are too long for single precision: S would be off by up to 0.01."""
+    """Whether PyTorch's sums over each channel are too long for single precision, at the cost of digits of S."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or x.shape[-2] * x.shape[-1] < 1 << 14:
         return False
     return x.is_contiguous(memory_format=torch.channels_last)
