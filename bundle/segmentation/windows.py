@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Literal
 
 import torch
@@ -29,6 +30,9 @@ MEASURED_SIDE = 4096
 # below, a window shows the network too little of a vessel's surroundings
 SMALLEST_WINDOW = 128
 
+# several threads may run out of memory; of all inferers, since one of its own could not be sent to other processes
+_SHRINKING = Lock()
+
 # gives columns of an image, the last axis of its tensor and a file's rows: (start, stop) -> [B, C, X, stop - start]
 Rows = Callable[[int, int], torch.Tensor]
 
@@ -40,7 +44,8 @@ class Windows:
     hold nothing, and the network sees the image mirrored in their place: black beside the tissue would change what it
     finds there. At another scale they are sought in the resampled image.
 
-    Where memory runs out, halves of the window are tried, and that is said.
+    Where memory runs out, halves of the window are tried, and that is said; images side by side, and those that follow,
+    begin with the smallest that was found.
 
     Args:
         window: side of a window, in pixels of the scaled image; a multiple of the network's stride.
@@ -188,8 +193,15 @@ class Windows:
                 smaller = _smaller(window, self.window, max(size))
                 if begun or smaller < SMALLEST_WINDOW or not is_out_of_memory(error):
                     raise
-            logger.warning("out of memory: going on in windows of %d pixels a side", smaller)
-            self._fitting = window = smaller
+            window = self._shrunk(smaller)
+
+    def _shrunk(self, window: int) -> int:
+        """Note a window that is to be tried, and say it; where another thread went further, give what that found."""
+        with _SHRINKING:
+            if self._fitting is None or window < self._fitting:
+                logger.warning("out of memory: going on in windows of %d pixels a side", window)
+                self._fitting = window
+            return self._fitting
 
     def _in_windows(
         self,
