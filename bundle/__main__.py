@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from . import __version__
-from .errors import InputError, end_of, end_on_sigterm, input_error, is_out_of_memory, no_memory
+from .errors import InputError, end_of, end_on_sigterm, foreseen
 from .home import WEIGHTS
 
 COMMANDS = {
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return status
     except Exception as error:
         reserve.clear()
-        cause = no_memory(None) if is_out_of_memory(error) else input_error(error)  # in which MONAI wraps ours
+        cause = foreseen(error, None)
         if cause is None:
             raise
         print(cause, file=sys.stderr)

@@ -21,7 +21,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text)
 
 
-# in what PyTorch, oneDNN and Python say of it: of a thread's stack, and of a function's own place where none is left
+# in what PyTorch, oneDNN and Python say of it
 _OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -29,12 +29,13 @@ _OUT_OF_MEMORY = (
     "could not create a memory",
     "can't start new thread",
     "std::bad_alloc",
-    "without exception set",
-    "without setting an exception",
     "annot allocate memory",  # a library that does not fit, of the loader
-    "failed to map segment from shared object",
 )
 _WITHOUT_A_CAUSE = "could not create a primitive"  # all that oneDNN says where its own tables do not fit
+# what is said where memory is short, but of a broken installation as well: of a function that found no place for its
+# error, and of a library that finds no place, or lies on a disk from which nothing may run (some loaders say which)
+_PERHAPS = ("without exception set", "without setting an exception", "failed to map segment from shared object")
+_FORBIDDEN = ("peration not permitted", "ermission denied")
 
 
 class InputError(ValueError):
@@ -107,22 +108,44 @@ def end_of(interrupt: KeyboardInterrupt) -> tuple[str, int]:
 
 
 def is_out_of_memory(exception: BaseException | None) -> bool:
-    """Tell whether memory ran out, of the computer or of a GPU, behind what libraries made of it."""
+    """Tell whether memory ran out, of the computer or of a GPU, behind what libraries made of it.
+
+    Of some errors it cannot be told: :func:`foreseen` says so.
+    """
+    return _lack(exception) is not None
+
+
+def foreseen(exception: BaseException, path: str | os.PathLike | None) -> InputError | None:
+    """What is said of an exception: memory ran out, or the InputError that it was raised from; None of any other.
+
+    Args:
+        exception: what was raised.
+        path: what was worked on, for the line on memory.
+    """
+    lack = _lack(exception)
+    if lack is None:
+        return input_error(exception)
+    if not any(sign in str(lack) for sign in _PERHAPS):
+        # not even small parts of an image fit
+        return InputError(
+            path, "does not fit into memory", "close other programs, cut it into smaller ones, or say --scale 0.5"
+        )
+    problem = f"memory ran out, or the installation is broken ({lack})"
+    return InputError(path, problem, "close other programs; if that is of no help, install the program again")
+
+
+def _lack(exception: BaseException | None) -> BaseException | None:
+    """The exception that tells of a lack of memory, among those behind one."""
     while exception is not None:
         if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":
-            return True
+            return exception
         if isinstance(exception, RuntimeError | ImportError | OSError | SystemError):
             text = str(exception)
             if text.strip() == _WITHOUT_A_CAUSE or any(sign in text for sign in _OUT_OF_MEMORY):
-                return True
+                return exception
+            if any(sign in text for sign in _PERHAPS) and not any(sign in text for sign in _FORBIDDEN):
+                return exception
         if isinstance(exception, OSError) and exception.errno == errno.ENOMEM:
-            return True
+            return exception
         exception = exception.__cause__ or exception.__context__
-    return False
-
-
-def no_memory(path: str | os.PathLike | None) -> InputError:
-    """What is said where not even small parts of an image fit into memory."""
-    return InputError(
-        path, "does not fit into memory", "close other programs, cut it into smaller ones, or say --scale 0.5"
-    )
+    return None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
 
-from bundle.errors import InputError, end_of, is_out_of_memory
+from bundle.errors import InputError, end_of, foreseen, is_out_of_memory
 from bundle.io import atomic
 from bundle.segmentation import WholeOrWindowsInferer
 
@@ -110,9 +113,34 @@ def test_out_of_memory_is_known_by_what_libraries_say_of_it(error):
     wrapped = RuntimeError("applying transform")
     wrapped.__cause__ = error
     assert is_out_of_memory(wrapped)
+    assert "memory" in str(foreseen(wrapped, "a.tif"))
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
     assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
     assert not is_out_of_memory(InputError(None, "is empty"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ImportError("libx.so: failed to map segment from shared object"), "the program again"),
+        (SystemError("<function f> returned NULL without setting an exception"), "the program again"),
+        (MemoryError(), "cut it into smaller ones"),
+    ],
+)
+def test_what_may_as_well_be_a_broken_installation_is_not_said_to_be_memory_alone(error, said):
+    line = str(foreseen(error, "a.tif"))
+    assert line.startswith("a.tif: ") and said in line and "memory" in line
+    assert str(error) in line
+
+
+def test_a_library_that_cannot_be_loaded_is_no_lack_of_memory():
+    for text in (
+        "libx.so: failed to map segment from shared object: Operation not permitted",  # of a disk mounted noexec
+        "libx.so: cannot open shared object file: No such file or directory",
+        "libx.so: file too short",
+    ):
+        assert not is_out_of_memory(ImportError(text)) and foreseen(ImportError(text), "a.tif") is None
+    assert not is_out_of_memory(SystemError("unknown opcode"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space of a branch")
@@ -144,3 +172,27 @@ def test_an_image_too_large_for_memory_is_segmented_in_smaller_windows(most, sai
     assert not caplog.records
     with pytest.raises(RuntimeError, match="allocate"):
         WholeOrWindowsInferer(window=256)(image, lambda part: network(part.repeat(1, 1, 9, 9)))
+
+
+def test_of_images_that_run_out_of_memory_side_by_side_the_smallest_window_counts(caplog):
+    """One fails at once and goes down to what fits; the other, which began before, fails only then."""
+    begun, found = Event(), Event()
+
+    def network(image: torch.Tensor) -> torch.Tensor:
+        if image.shape[-1] == 512:
+            begun.set()
+            assert found.wait(20)
+        if image.shape[-1] > 160:
+            raise MemoryError
+        return image * 0.5
+
+    inferer, slow = WholeOrWindowsInferer(window=512), torch.rand(1, 1, 512, 512)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(inferer, slow, network)
+        assert begun.wait(20)
+        inferer(torch.rand(1, 1, 320, 320), network)
+        found.set()
+        torch.testing.assert_close(waiting.result(), slow * 0.5)
+    assert inferer._fitting == 160
+    assert [record.getMessage().split(" of ")[-1] for record in caplog.records] == ["160 pixels a side"]
+    assert pickle.loads(pickle.dumps(inferer))._fitting == 160  # which goes to other processes

@@ -10,7 +10,7 @@ from pathlib import Path
 from monai.data import MetaTensor
 from torch.utils.data import Dataset
 
-from ..errors import InputError, input_error, is_out_of_memory, no_memory, unreadable
+from ..errors import InputError, foreseen, unreadable
 from ..io import MicroscopyReader, Source, as_source
 
 __all__ = ["FAILURE", "InputDataset"]
@@ -61,8 +61,7 @@ class InputDataset(Dataset):
             return item
         except Exception as exception:
             # not raised: it would end the loader's thread, and ignite take the images before it again for those behind
-            error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
-            error = error or unreadable(exception)
+            error = foreseen(exception, source) or unreadable(exception)
             if error.path is None:
                 error = InputError(source, error.problem, error.remedy)
             return {FAILURE: str(error)}

@@ -10,7 +10,7 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
-from ..errors import input_error, is_out_of_memory, no_memory
+from ..errors import foreseen
 
 __all__ = ["Work"]
 
@@ -87,7 +87,7 @@ class Work(QObject):
         if isinstance(error, _Cancelled):
             self.ended.emit("cancelled", False)
             return
-        known = input_error(error) or (no_memory(None) if is_out_of_memory(error) else None)
+        known = foreseen(error, None)
         if known is None:
             logger.error("unexpected", exc_info=error)
         line = str(known) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ..errors import InputError, input_error, is_out_of_memory, no_memory, unreadable
+from ..errors import InputError, foreseen, unreadable
 from ..io import Image, Reading, Source, open_image
 from ..transforms import Closing, Equalization, Fusing, Hysteresis, Removal, Stretching
 from ..transforms.focus import fuse
@@ -134,8 +134,7 @@ class ImageSegmenter:
                 large = math.prod(image.shape[-2:]) > self.page_pixels
                 yield source, image if large else self._enhanced(image)
             except Exception as exception:
-                error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
-                yield source, error or unreadable(exception)
+                yield source, foreseen(exception, source) or unreadable(exception)
 
     def _enhanced(self, image: Image) -> Read:
         """The image, its plane or that of its fusion, the fusion's depth, and the enhanced plane; ``[Y, X]`` each."""

@@ -16,7 +16,7 @@ from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
 
 from ..data import FAILURE
-from ..errors import InputError, input_error, is_out_of_memory, no_memory
+from ..errors import InputError, foreseen
 from .outputs import Outputs
 from .writing import Found, FoundWriter
 
@@ -46,7 +46,7 @@ class SegmentationEvaluator(SupervisedEvaluator):
             output = super()._iteration(engine, batchdata)
         except Exception as exception:
             source = batchdata[Keys.IMAGE].meta["filename_or_obj"][0]
-            error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
+            error = foreseen(exception, source)
             if error is None:
                 raise
             return self._fail(str(error if error.path else InputError(source, error.problem, error.remedy)))

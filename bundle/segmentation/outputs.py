@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import InputError, input_error, is_out_of_memory, no_memory
+from ..errors import InputError, foreseen
 from ..io import (
     FORMS,
     KINDS,
@@ -210,8 +210,7 @@ class Outputs:
         Raises:
             Exception: what was given, if it is no fault of the input, of memory or of the output folder.
         """
-        error = no_memory(source) if is_out_of_memory(exception) else input_error(exception)
-        error = error or self.lost(exception)
+        error = foreseen(exception, source) or self.lost(exception)
         if error is None:
             raise exception
         logger.error("%s", error if error.path else InputError(source, error.problem, error.remedy))
