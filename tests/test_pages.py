@@ -101,7 +101,7 @@ def test_an_interrupted_page_goes_on_with_what_the_network_has_seen(segmented, m
 def test_the_command_fuses_large_slices_by_bands_as_small_ones(monkeypatch, tmp_path, dtype):
     write_image(tmp_path / "a.tif", grey((5, 131, 117), dtype), "ZYX", (2, 0.5, 0.5))
     assert main(["fuse", str(tmp_path / "a.tif"), "--output", str(tmp_path / "whole")]) == 0
-    monkeypatch.setattr("bundle.commands.fuse.LARGE_PIXELS", 0)
+    monkeypatch.setattr("bundle.commands.fuse.PAGE_PIXELS", 0)
     small_bands(monkeypatch, 40)
     assert main(["fuse", str(tmp_path / "a.tif"), "--output", str(tmp_path / "banded")]) == 0
     whole, banded = (

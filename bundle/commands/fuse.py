@@ -55,14 +55,13 @@ from ..io import (
     write_record,
 )
 from ..transforms.focus import DEFAULT, METHODS, along, fuse, fuse_maximum
-from ..volumes import StoredVolume, band_rows
+from ..volumes import PAGE_PIXELS, StoredVolume, band_rows
 from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
 
 if TYPE_CHECKING:
     from ..segmentation import SliceLikelihood
 
 NETWORK = "network"
-LARGE_PIXELS = 4096 * 4096  # of a slice, beyond which a dozen of them are too much to be held
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +167,7 @@ def _fuse(
 ) -> Sequence[np.ndarray | StoredVolume]:
     """The fused plane and the depth map; of large slices by bands of rows, which are stored until all is written."""
     depth, height, width = image.shape
-    if arguments.method != DEFAULT or height * width <= LARGE_PIXELS:
+    if arguments.method != DEFAULT or height * width <= PAGE_PIXELS:
         return fuse(_planes(image), arguments.method if network is None else network)
     work = until_written.enter_context(scratch_folder(arguments.output / "fuse"))
     flat = (1, height, width)

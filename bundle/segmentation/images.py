@@ -16,10 +16,10 @@ from ..errors import InputError, foreseen, unreadable
 from ..io import Image, Reading, Source, open_image
 from ..transforms import Closing, Equalization, Fusing, Hysteresis, Removal, Stretching
 from ..transforms.focus import fuse
-from ..volumes import ahead
+from ..volumes import PAGE_PIXELS, ahead
 from .disagreement import WithDisagreement
 from .outputs import Outputs
-from .pages import PAGE_PIXELS, PageSegmenter
+from .pages import PageSegmenter
 from .side_by_side import side_by_side
 from .stacks import SliceNetwork, known_steps
 from .windows import Windows

@@ -23,10 +23,7 @@ from .fingerprints import fingerprint_of_network
 from .outputs import Outputs
 from .stacks import Binarization, GreyBlocks, SegmentedStack, SliceNetwork, SliceRows, StackWriter, work_folder
 
-__all__ = ["PAGE_PIXELS", "PageSegmenter"]
-
-# of a plane, up to which it is segmented in memory: beyond, that would take more than two gigabytes
-PAGE_PIXELS = 4096 * 4096
+__all__ = ["PageSegmenter"]
 
 
 class PageSegmenter:

@@ -4,7 +4,7 @@ A volume is anything with ``shape`` (Z, Y, X) and ``rows(z, start, stop)``. What
 :mod:`bundle.transforms` does to the same array in memory, voxel for voxel, whatever the bands.
 """
 
-from .blocks import StoredVolume, Volume, band_rows
+from .blocks import PAGE_PIXELS, StoredVolume, Volume, band_rows
 from .closing import close_gaps
 from .components import hysteresis, remove_fragments
 from .order import order_statistics, percentiles
@@ -14,6 +14,7 @@ from .workers import HERE, SLAB, Slab, Workers
 
 __all__ = [
     "HERE",
+    "PAGE_PIXELS",
     "SLAB",
     "Slab",
     "StoredVolume",

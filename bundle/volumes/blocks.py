@@ -15,6 +15,9 @@ from .workers import Slab, Workers
 
 # pixels of a block: a slice of up to 2,896 × 2,896 is one block, and few of them at a time are in memory
 BLOCK_PIXELS = 1 << 23
+# pixels of a plane, up to which it is worked on in memory: beyond, that would take more than two gigabytes. What is
+# tiled on the disk is told by a plane's longer side instead (bundle/io/planes.py), since there viewers decide
+PAGE_PIXELS = 4096 * 4096
 
 
 class Volume(Protocol):
