@@ -24,7 +24,7 @@ def fuse_maximum(
 ) -> None:
     """Fuse by the maximum projection as :func:`~bundle.transforms.focus.fuse` does, to the last bit, by any bands.
 
-    The stack is read four times, for its noise and by bands; some fifteen bands are held.
+    The stack is read three times, twice for its noise and once by bands; some fifteen bands are held.
 
     Args:
         read: gives rows of a slice.
