@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
+from bundle.errors import is_out_of_memory
 from bundle.networks import CascadeEnsemble
 from bundle.segmentation import Windows, WithDisagreement
 from bundle.segmentation.side_by_side import both, side_by_side
@@ -19,6 +21,12 @@ def threads(request):
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(before)
+
+
+def of_new_threads() -> int:
+    """How many threads PyTorch has in a thread that begins now: as many as any thread was given last."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
 
 
 def test_results_come_in_order_and_an_error_where_it_was_made(threads):
@@ -37,7 +45,16 @@ def test_results_come_in_order_and_an_error_where_it_was_made(threads):
             assert result() == item**2
         given.append(item)
     assert given == list(range(9))
-    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["to the end", "left early"])
+def test_afterwards_all_threads_have_the_number_of_before(threads, left):
+    """Here, where nobody has changed it, and where work begins later, which would go on with what an item had."""
+    for _, result in side_by_side([threads, 1, 1], lambda _: torch.get_num_threads(), lambda wanted: wanted):
+        result()
+        if left:
+            break
+    assert torch.get_num_threads() == of_new_threads() == threads
 
 
 def test_no_more_threads_are_taken_than_there_are(threads):
@@ -110,9 +127,27 @@ def test_both_are_called_at_the_same_time_where_threads_are_idle(threads):
 
     with torch.no_grad():
         assert both(meets, meets) == ((True, True) if threads > 1 else (False, False))
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == of_new_threads() == threads
     with pytest.raises(ValueError, match="second"):
         both(lambda: 1, lambda: int("second"))
+    assert torch.get_num_threads() == of_new_threads() == threads
+
+
+def test_both_are_called_in_turn_where_memory_has_no_room_for_a_thread(threads, monkeypatch):
+    """On as many threads as at the same time, so that they find the same."""
+
+    def no_room(count: int = 1) -> None:
+        raise MemoryError
+
+    def here() -> tuple[int, int]:
+        return threading.get_ident(), torch.get_num_threads()
+
+    monkeypatch.setattr("bundle.segmentation.side_by_side.check_threads_fit", no_room)
+    assert both(here, here) == ((threading.get_ident(), -(-threads // 2)),) * 2
+    with pytest.raises(ValueError, match="second") as caught:
+        both(here, lambda: int("second"))
+    assert not is_out_of_memory(caught.value)  # which it would seem, raised while the lack is handled
+    assert torch.get_num_threads() == of_new_threads() == threads
 
 
 def test_the_network_finds_the_same_to_the_bit_one_image_at_a_time_and_side_by_side():

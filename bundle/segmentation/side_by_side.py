@@ -50,9 +50,7 @@ def side_by_side(
         In the order of the items, each with what returns what was computed of it, or raises what that raised.
     """
     threads = torch.get_num_threads()
-    try:
-        check_threads_fit(threads)
-    except MemoryError:  # then one after the other, in this thread
+    if not _fits(threads):  # then one after the other, in this thread
         for item in items:
             yield item, partial(torch.inference_mode()(compute), item)
         return
@@ -84,7 +82,10 @@ def side_by_side(
 
 
 def both(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
-    """What two functions give, called at the same time where this thread has threads for both, else in turn."""
+    """What two functions give, called at the same time where this thread has threads for both, else in turn.
+
+    In turn as well, and on as many threads each, where memory has no room for another thread.
+    """
     threads = torch.get_num_threads()
     if _HERE.two is False or (_HERE.two is None and threads < 2) or torch.is_autocast_enabled("cpu"):
         return first(), second()
@@ -96,13 +97,24 @@ def both(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
             return second()
 
-    with ThreadPoolExecutor(1) as pool:
-        torch.set_num_threads(count)
-        try:
+    torch.set_num_threads(count)
+    try:
+        if not _fits():
+            return first(), second()
+        with ThreadPoolExecutor(1) as pool:
             other = pool.submit(called)
             return first(), other.result()
-        finally:
-            torch.set_num_threads(threads)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _fits(threads: int = 1) -> bool:
+    """Whether memory has room for threads. Nothing is called while its lack is handled, which would look like one."""
+    try:
+        check_threads_fit(threads)
+    except MemoryError:
+        return False
+    return True
 
 
 class _Room:
