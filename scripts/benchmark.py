@@ -11,13 +11,12 @@ turns, so that they meet the same machine; docs/speed.md has the medians, and th
                         512 × 512 (PlainConvUNet, eight stages, 32 to 512 channels), random weights, mirrored as it
                         comes; each slice of a stack is an image for it
   … not mirrored        the same with a quarter of the work
-  Cellpose, tUbeNet     are told to be not installed where they are not
 
-The last three are no part of this project's environment. nnU-Net's packages are taken from folders that are named,
-which `pip install --no-deps --target FOLDER nnunetv2==2.8.1 …` makes.
+The last two are no part of this project's environment, and told to be not installed where they are not. Their packages
+are taken from folders that are named, which `pip install --no-deps --target FOLDER nnunetv2==2.8.1 …` makes.
 
 python -m scripts.benchmark
-python -m scripts.benchmark --packages FOLDER --repeats 2 --sides 512 1024 --depths 4 --methods 'this project' tUbeNet
+python -m scripts.benchmark --packages FOLDER --repeats 2 --sides 512 1024 --depths 4
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "results" / "speed" / "benchmark.csv"
 SIDE = 512  # of a stack's slices
-NEEDS = {"nnU-Net's predictor": "nnunetv2", "nnU-Net, not mirrored": "nnunetv2", "Cellpose": "cellpose"}
-NEEDS |= {"tUbeNet": "tubenet"}
+NEEDS = {"nnU-Net's predictor": "nnunetv2", "nnU-Net, not mirrored": "nnunetv2"}
 MEASURED = ("seconds", "processor seconds", "peak MB")
 
 
@@ -61,9 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.child:
         name, source, target = arguments.child
-        method = METHODS[name]
-        assert method is not None
-        method(Path(source), Path(target))
+        METHODS[name](Path(source), Path(target))
         status = Path("/proc/self/status").read_text(encoding="ascii")
         peak = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
         print(json.dumps({"peak": peak, "cpu": time.process_time()}))
@@ -90,8 +86,8 @@ def main() -> None:
                         "megavoxels": round(float(np.prod(shape)) / 1e6, 3),
                         "turn": turn,
                     }
-                    if name in missing or METHODS[name] is None:
-                        found = dict.fromkeys(MEASURED, "not installed" if name in missing else "not run")
+                    if name in missing:
+                        found = dict.fromkeys(MEASURED, "not installed")
                     else:
                         found = run(name, inputs[shape], environment)
                     machine = f"{processor()}, {arguments.threads} thread{'s' * (arguments.threads > 1)}"
@@ -223,14 +219,11 @@ def not_mirrored(source: Path, target: Path) -> None:
     nnunet(source, target, mirrored=False)
 
 
-# the last two were installed nowhere yet, so that nobody has written how they are run
-METHODS: dict[str, Callable[[Path, Path], None] | None] = {
+METHODS: dict[str, Callable[[Path, Path], None]] = {
     "this project": this_project,
     "MONAI's inferer": monai_inferer,
     "nnU-Net's predictor": nnunet,
     "nnU-Net, not mirrored": not_mirrored,
-    "Cellpose": None,
-    "tUbeNet": None,
 }
 
 
