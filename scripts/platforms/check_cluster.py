@@ -145,7 +145,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def done(output: Path) -> int:
     """How many slices the network has seen."""
-    return len(list(output.glob(".*.parts/probability/*.npy")))
+    return len(list(output.glob(".*.parts/*/probability/*.npy")))
 
 
 def jobs() -> list[str]:

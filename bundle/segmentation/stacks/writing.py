@@ -160,11 +160,15 @@ class StackWriter:
             return sum(count for _, _, count in written)
 
     def _made(self, stack: SegmentedStack, kind: str, dtype: np.dtype | type) -> tuple[Path, Layout]:
-        """Where an output is made before it is moved to its place, and what it says of itself."""
+        """Where an output is made before it is moved to its place, and what it says of itself.
+
+        That is beside the blocks of its mask, in a folder of their thresholds alone, so that a late part of a killed
+        command with others writes elsewhere.
+        """
         image = stack.image
         record = self.outputs.provenance(stack.source, kind).record
         layout = Layout(image.shape, np.dtype(dtype), image.axes, image.spacing, affine=image.affine, record=record)
-        return stack.work / f"{kind}{self.outputs.suffix}", layout
+        return stack.mask.folder.parent / f"{kind}{self.outputs.suffix}", layout
 
     @contextmanager
     def _said_of(self, stack: SegmentedStack, kind: str, made: Path) -> Iterator[None]:
