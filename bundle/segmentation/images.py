@@ -88,7 +88,6 @@ class ImageSegmenter:
         Raises:
             InputError: an input failed; its own line has been logged.
         """
-        self.writer.begin()
         failed, large = 0, []
         bar = tqdm(desc="segment", total=len(self.inputs), ncols=100, leave=False, disable=None)
         with bar:
@@ -99,7 +98,7 @@ class ImageSegmenter:
                 failed += not self._succeeds(source, partial(self._write, source, found))
                 bar.update()
             for source, image in large:
-                failed += not self._succeeds(source, partial(self._page, source, image))
+                failed += not self._succeeds(source, partial(self.pages.segment, source, image))
                 bar.update()
         if len(self.inputs) > failed:
             self.writer.say_where_to_look()
@@ -121,9 +120,6 @@ class ImageSegmenter:
         result = found()
         assert isinstance(result, Found)
         self.writer.write(source, result)
-
-    def _page(self, source: Source, image: Image) -> None:
-        self.writer.disagreements[str(source)] = self.pages.segment(source, image)
 
     def _read(self) -> Iterator[tuple[Source, InputError | Image | Read]]:
         """Each input with what was read of it, with itself if its planes are large, or with its error."""
@@ -176,7 +172,7 @@ class ImageSegmenter:
                 return self.network(batch)
 
         seen = torch.as_tensor(enhanced.T)[None, None].to(self.device)
-        probability, disagreement = self.inferer.whole(seen, network)[0].float().cpu().numpy()
+        probability, disagreement = self.inferer.whole(seen, network, image.path)[0].float().cpu().numpy()
         spacing = image.spacing and image.spacing[-2:]
         mask = probability
         for step in self.binarization:

@@ -9,6 +9,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 
+from .scales import say_scale
 from .windows import Windows, middle
 
 __all__ = ["WholeOrWindowsInferer"]
@@ -38,5 +39,14 @@ class WholeOrWindowsInferer(Windows, Inferer):
         scale = self.scale
         if scale == "auto":  # of a stack, all slices at the scale that its projection asks for
             scale = self.fit(middle(planes[0] if len(planes) == 1 else image.amax(-1)), network)
+            say_scale(scale, _file_of(inputs))
         outputs = [self._whole(plane, scale, network) for plane in planes]
         return convert_to_dst_type(torch.stack(outputs, -1) if image.ndim == 5 else outputs[0], inputs)[0]
+
+
+def _file_of(image: torch.Tensor) -> str | None:
+    """The file of an image or of a batch of one, if it says so."""
+    named = image.meta.get("filename_or_obj") if isinstance(image, MetaTensor) else None
+    if isinstance(named, list) and len(named) == 1:
+        named = named[0]
+    return named if isinstance(named, str) else None

@@ -7,7 +7,6 @@ are equal to the last bit; a margin is found by squares (:class:`bundle.transfor
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -51,11 +50,8 @@ class PageSegmenter:
         self.network = network
         self.binarization = Binarization(binarization)
 
-    def segment(self, source: Source, image: Image) -> float:
+    def segment(self, source: Source, image: Image) -> None:
         """Segment, and write what was found; a run that was interrupted goes on with what there is.
-
-        Returns:
-            The cascades' mean disagreement on vessels, NaN of an empty mask.
 
         Raises:
             InputError: the image cannot be read, or a file cannot be written.
@@ -75,7 +71,6 @@ class PageSegmenter:
             mask = self.binarization.by_blocks(probability, stages, work)
             stack = SegmentedStack(source, flat, grey.shape, probability, disagreement, mask)
             StackWriter(self.outputs).all_of(stack, also)
-            return _disagreement_on(mask, disagreement)
 
     def _fused(self, image: Image, work: Path) -> tuple[Image, dict[str, StoredVolume]]:
         """The fusion of a stack, and its depth map."""
@@ -139,15 +134,5 @@ class _Enhanced:
             lambda start, stop: grey.rows(0, start, stop), (height, width), equalization, stored, str(grey.path)
         )
 
-    def each(self, slices: Iterable[int], keep: bool = True) -> Iterator[tuple[int, SliceRows]]:
+    def each(self, slices: Iterable[int]) -> Iterator[tuple[int, SliceRows]]:
         return ((z, self._page.rows) for z in slices)
-
-
-def _disagreement_on(mask: StoredVolume, disagreement: StoredVolume) -> float:
-    total, count = 0.0, 0
-    for start, stop in mask.bands:
-        vessels = mask.rows(0, start, stop)
-        if vessels.any():
-            total += float(disagreement.rows(0, start, stop)[vessels].sum(dtype=np.float64))
-            count += int(np.count_nonzero(vessels))
-    return total / count if count else math.nan

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 
 import numpy as np
 
 from ..metrics import median_width
 
-__all__ = ["SEEN_WIDTHS", "USUAL_WIDTH", "fitting_scale"]
+__all__ = ["SEEN_WIDTHS", "USUAL_WIDTH", "fitting_scale", "say_scale"]
+
+logger = logging.getLogger(__name__)
 
 # pixels, of VessMAP's training masks and of the phantoms: median, and the medians of images at which both are familiar
 USUAL_WIDTH = 5.0
@@ -29,3 +33,9 @@ def fitting_scale(mask: np.ndarray) -> float:
     if math.isnan(width) or SEEN_WIDTHS[0] <= width <= SEEN_WIDTHS[1]:
         return 1.0
     return float(np.clip(USUAL_WIDTH / width, 1 / LARGEST, LARGEST))
+
+
+def say_scale(scale: float, source: str | os.PathLike | None) -> None:
+    """Say at which scale an image is segmented, and of which it is, if that is known."""
+    name = "" if source is None else f"{os.fspath(source)}: "
+    logger.info("%ssegmented at scale %.2g, by the widths found", name, scale)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Literal
@@ -15,7 +16,7 @@ import torch
 
 from ..errors import InputError, is_out_of_memory
 from ..transforms import empty_margin, mirrored
-from .scales import fitting_scale
+from .scales import fitting_scale, say_scale
 
 __all__ = ["Rows", "Windows", "middle", "middle_of"]
 
@@ -76,17 +77,26 @@ class Windows:
         self.device = device
         self._fitting: int | None = None  # the window that memory was found to bear, where that was tried
 
-    def whole(self, image: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def whole(
+        self,
+        image: torch.Tensor,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        source: str | os.PathLike | None = None,
+    ) -> torch.Tensor:
         """Segment an image.
 
         Args:
             image: ``[B, C, X, Y]``.
             network: gives ``[B, K, X, Y]`` for any X and Y.
+            source: its file, to be named with the scale that was found.
 
         Returns:
             ``[B, K, X, Y]``.
         """
-        scale = self.fit(middle(image), network) if self.scale == "auto" else self.scale
+        scale = self.scale
+        if scale == "auto":
+            scale = self.fit(middle(image), network)
+            say_scale(scale, source)
         return self._whole(image, scale, network)
 
     def __call__(
@@ -129,16 +139,14 @@ class Windows:
         return math.ceil(threads / min(threads, int(PIXELS_AT_ONCE // max(pixels, 1))))
 
     def fit(self, image: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor]) -> float:
-        """Find the scale that an image asks for, and say it.
+        """Find the scale that an image asks for.
 
         Args:
             image: ``[B, C, X, Y]``; of an image larger than memory its :func:`middle`.
             network: gives ``[B, K, X, Y]``, the probability of vessel first.
         """
         found = self._whole(image, 1.0, network)
-        scale = fitting_scale(found[0, 0].float().cpu().numpy() > 0.5)
-        logger.info("segmenting at scale %.2g, by the widths found", scale)
-        return scale
+        return fitting_scale(found[0, 0].float().cpu().numpy() > 0.5)
 
     def rows(
         self, read: Rows, size: tuple[int, int], network: Callable[[torch.Tensor], torch.Tensor], scale: float

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from ...volumes import band_rows
 from ..windows import middle_of
+from .reading import SliceRows
 
 __all__ = ["PICTURE_SIDE", "middle_projection", "picture_projection"]
 
@@ -18,17 +19,18 @@ PICTURE_SIDE = 8192
 VolumeRows = Callable[[int, int, int], np.ndarray]  # (z, start, stop) -> rows [stop - start, X]
 
 
-def middle_projection(read: VolumeRows, shape: tuple[int, int, int]) -> np.ndarray:
+def middle_projection(slices: Iterable[SliceRows], plane: tuple[int, int]) -> np.ndarray:
     """The projection of a volume's middle, ``[Y, X]``, in which the widths of vessels are measured.
 
     Args:
-        read: gives rows of a slice.
-        shape: Z, Y, X of the volume.
+        slices: of each, at least one, what gives its rows.
+        plane: Y, X of the volume.
     """
-    (top, bottom), (left, right) = (middle_of(side) for side in shape[1:])
-    projection = read(0, top, bottom)[:, left:right].copy()
-    for z in range(1, shape[0]):
-        np.maximum(projection, read(z, top, bottom)[:, left:right], out=projection)
+    (top, bottom), (left, right) = (middle_of(side) for side in plane)
+    projection = np.zeros(0)
+    for number, rows in enumerate(slices):
+        part = rows(top, bottom)[:, left:right]
+        projection = np.maximum(projection, part, out=projection) if number else part.copy()
     return projection
 
 

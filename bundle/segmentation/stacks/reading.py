@@ -77,7 +77,7 @@ class Enhanced(Protocol):
 
     grey: GreyBlocks
 
-    def each(self, slices: Iterable[int], keep: bool = True) -> Iterator[tuple[int, SliceRows]]:
+    def each(self, slices: Iterable[int]) -> Iterator[tuple[int, SliceRows]]:
         """As of :class:`EnhancedSlices`."""
 
 
@@ -94,16 +94,11 @@ class EnhancedSlices:
         self.grey, self.contrast = grey, contrast
         self._of_volume = self._limits(range(grey.shape[0]), workers) if contrast.per == "volume" else None
 
-    def each(self, slices: Iterable[int], keep: bool = True) -> Iterator[tuple[int, SliceRows]]:
-        """For each slice its number, and what gives its enhanced rows.
-
-        Args:
-            slices: their numbers.
-            keep: read and enhance a slice of one block at once, and hold it as long as what gives its rows.
-        """
+    def each(self, slices: Iterable[int]) -> Iterator[tuple[int, SliceRows]]:
+        """For each slice its number, and what gives its enhanced rows, which holds a slice of one block."""
         grey = self.grey
         for z in slices:
-            if len(grey.bands) == 1 and keep:
+            if len(grey.bands) == 1:
                 plane = grey.rows(z, 0, grey.shape[1])
                 limits = self._of_volume or self.contrast.limits([partial(iter, [plane])], plane.shape)
                 enhanced = stretch(plane, *limits)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from ...io import image_name
+from ...io import atomic, image_name
 from ...transforms import Stretching
 from ...volumes import HERE, Slab, StoredVolume, Workers, ahead, behind
+from ..scales import say_scale
 from ..side_by_side import side_by_side
-from ..windows import Windows
+from ..windows import Windows, middle_of
 from .projections import middle_projection
 from .reading import Enhanced, EnhancedSlices, GreyBlocks, SliceRows
 
@@ -81,7 +84,11 @@ class SliceNetwork:
         if done:
             logger.info("%s: goes on with slice %d, %d of %d are there", grey.path, missing[0] + 1, done, depth)
         slices = enhance() if enhance else EnhancedSlices(grey, self.contrast, workers)
-        scale = self._fit(slices) if self.inferer.scale == "auto" else self.inferer.scale
+        if self.inferer.scale == "auto":
+            scale = self._fit(slices, probability.folder.parent, workers)
+            say_scale(scale, grey.path)
+        else:
+            scale = self.inferer.scale
         slabs = [slab for slab in workers.slabs(depth, 1) if not probability.holds(*slab)]
         workers.each("network", partial(self._see, slices, probability, disagreement, scale), slabs)
 
@@ -120,13 +127,38 @@ class SliceNetwork:
         for (z, _), result in side_by_side(slices, lambda entry: list(found(entry)), lambda _: threads):
             yield z, result()
 
+    def _fit(self, slices: Enhanced, work: Path, workers: Workers) -> float:
+        """The scale that the projection of the enhanced slices asks for, which is that of all of them, whoever goes on.
+
+        Args:
+            slices: all of them are read.
+            work: folder in which it is noted.
+            workers: who looks at the slices.
+        """
+        note = work / "scale.json"
+        if note.exists():
+            return float(json.loads(note.read_text(encoding="utf-8")))
+        depth, height, width = slices.grey.shape
+        slabs = workers.slabs(depth)
+        (top, bottom), (left, right) = middle_of(height), middle_of(width)
+        shape = (len(slabs), bottom - top, right - left)
+        middles = StoredVolume(work / "middle", shape, np.float32, shape[1])
+        workers.each("looking for widths", partial(_project, slices, middles), list(enumerate(slabs)))
+        (scale,) = workers.each("choosing the scale", partial(self._fitting, middles), [None])
+        with atomic(note) as file:
+            file.write_text(json.dumps(scale), encoding="utf-8")
+        return scale
+
     @torch.inference_mode()
-    def _fit(self, slices: Enhanced) -> float:
-        """The scale that the projection of the enhanced slices asks for."""
-        shape = slices.grey.shape
-        reads = dict(slices.each(range(shape[0]), keep=False))
-        shown = middle_projection(lambda z, start, stop: reads[z](start, stop), shape)
+    def _fitting(self, middles: StoredVolume, _: None) -> float:
+        shown = reduce(np.maximum, middles.planes())
         return self.inferer.fit(_tensor(shown).to(self.device), self)
+
+
+def _project(slices: Enhanced, middles: StoredVolume, part: tuple[int, Slab]) -> None:
+    number, slab = part
+    rows = (rows for _, rows in ahead(slices.each(range(*slab))))
+    middles.write(number, 0, middle_projection(rows, slices.grey.shape[1:]))
 
 
 def _missing(probability: StoredVolume, slab: Slab) -> list[int]:

@@ -79,7 +79,8 @@ class StackWriter:
         said = note_expectation(self.outputs, source, expectation)
         self.outputs.confirm(source)
         share = vessel_share(self.stored(stack, "mask", stack.mask), stack.shape, grey)
-        remark_on_mask(source, middle_projection(stack.mask.rows, stack.shape))
+        slices = (partial(stack.mask.rows, z) for z in range(stack.shape[0]))
+        remark_on_mask(source, middle_projection(slices, stack.shape[1:]))
         logger.info("%s: %s%s, %s", source, share, said, self.path(stack, "mask"))
 
     def expectation(self, stack: SegmentedStack, mask: StoredVolume) -> Expectation | None:
