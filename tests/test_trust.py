@@ -16,9 +16,22 @@ from scipy.ndimage import gaussian_filter
 import bundle
 from bundle.__main__ import main
 from bundle.home import STACK_WEIGHTS, WEIGHTS
-from bundle.io import note_finding, read_findings
+from bundle.io import Source, note_finding, read_findings
 from bundle.phantoms import make_phantom
-from bundle.trust import TRUSTED, Evidence, Learned, area_under_curve, boxes, choose, fit, learned, look_into_boxes
+from bundle.segmentation import Outputs
+from bundle.segmentation.remarks import say_found
+from bundle.trust import (
+    TRUSTED,
+    Evidence,
+    Expectation,
+    Learned,
+    area_under_curve,
+    boxes,
+    choose,
+    fit,
+    learned,
+    look_into_boxes,
+)
 
 shipped = pytest.mark.skipif(
     not (WEIGHTS.exists() and STACK_WEIGHTS.exists()), reason="the shipped weights are not here (models/)"
@@ -143,6 +156,24 @@ def test_an_empty_mask_has_no_dice_but_a_way_out():
     grey, s, d, mask = seen(np.zeros((30, 30), bool))
     answer = learned("image").expect(Evidence.of(grey, s, d, mask))
     assert math.isnan(answer.dice) and not answer.trusted and "--high" in answer.remedy
+    nothing = Evidence.of(np.full_like(grey, 7), s, d, mask)
+    answer = learned("image").expect(nothing)  # where no threshold is of help
+    assert math.isnan(answer.dice) and "channel" in answer.remedy and "--high" not in answer.remedy
+    stack = learned("stack").expect(nothing + Evidence.of(grey, s, d, mask))
+    assert "--high" in stack.remedy
+
+
+@pytest.mark.parametrize(("scale", "too_wide"), [(1.0, True), (0.25, False), (2.0, True), ("auto", False)])
+def test_what_was_found_is_said_before_what_speaks_against_it(tmp_path, caplog, scale, too_wide):
+    """Vessels of 24 pixels, which the weights do not know; at a quarter of the size they do."""
+    caplog.set_level("INFO", "bundle")
+    outputs, source = Outputs(tmp_path, options={"scale": scale}), Source(tmp_path / "a.png", "a")
+    mask = bars(24)
+    say_found(outputs, source, ["50 % vessel"], Expectation(0.3, "it is dim", "light it"), mask, mask)
+    first, *width, last = caplog.messages
+    assert first == f"{source}: 50 % vessel, expected Dice 0.30, {tmp_path / 'a_mask.tif'}"
+    assert last.startswith(f"{source}: expected Dice 0.30, look at") and last.endswith(": it is dim; light it")
+    assert len(width) == too_wide and all("pixels wide" in line for line in width)
 
 
 @shipped

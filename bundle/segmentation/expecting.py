@@ -1,12 +1,11 @@
-"""What to expect of the masks that were made: noted with each, said, warned of, and put into a table of the run."""
+"""What to expect of the masks that were made: noted with each, and put into a table of their folder."""
 
 from __future__ import annotations
 
 import csv
-import logging
 import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +24,6 @@ from ..trust import Evidence, Expectation, Kind, learned
 from .outputs import Outputs
 
 __all__ = ["TABLE", "evidence_of_image", "expected_of", "note_expectation", "write_expectations"]
-
-logger = logging.getLogger(__name__)
 
 TABLE = "expected_dice.csv"
 COLUMNS = ("image", "expected_dice", "reason", "remedy")
@@ -71,52 +68,56 @@ def expected_of(evidence: Evidence | None, shape: Sequence[int]) -> Expectation 
     return learned(kind).expect(evidence, kind)
 
 
-def note_expectation(outputs: Outputs, source: Source, expectation: Expectation | None) -> str:
-    """Note with a mask's record what is expected of it, and warn where that is little.
+def note_expectation(outputs: Outputs, source: Source, expectation: Expectation | None) -> None:
+    """Note with a mask's record what is expected of it.
 
     Args:
         outputs: where the record is, begun for this input.
         source: the input.
         expectation: of its mask; None if nothing is known.
 
-    Returns:
-        What to say of it behind the share of vessel, such as ", expected Dice 0.91"; nothing if nothing is known.
-
     Raises:
         InputError: it cannot be written.
     """
     if expectation is None:
-        return ""
-    known = math.isfinite(expectation.dice)
+        return
     finding = {
-        "expected_dice": round(expectation.dice, 4) if known else None,
+        "expected_dice": _rounded(expectation.dice, 4),
         "reason": expectation.reason,
         "remedy": expectation.remedy,
+        "disagreement": _rounded(expectation.disagreement, 6),
     }
     note_finding(record_path(outputs.folder, source), outputs.path(source, "mask"), finding)
-    if not known:  # that nothing was found is warned of where the mask is looked at
-        return ""
-    if not expectation.trusted:
-        logger.warning(
-            "%s: %s, look at the overlay before you trust the mask: %s; %s",
-            source,
-            expectation,
-            expectation.reason,
-            expectation.remedy,
-        )
-    return f", {expectation}"
 
 
-def write_expectations(outputs: Outputs) -> None:
+def _rounded(value: float, digits: int) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
+
+
+def write_expectations(outputs: Outputs) -> dict[str, float]:
     """Write the table of a folder: a row for each mask of which something was noted, in this run or before.
+
+    Returns:
+        The disagreement that was noted of each mask, by the NAME of its input; NaN of an empty one.
 
     Raises:
         InputError: it cannot be written, or a file of its name is not this program's.
     """
+    masks = sorted(outputs.folder.glob("*_mask.*"))
+    noted = [(mask.name.rpartition("_mask.")[0], read_findings(mask)) for mask in masks]
+    rows = [
+        {"image": name, **{column: finding.get(column) for column in COLUMNS[1:]}}
+        for name, finding in noted
+        if "expected_dice" in finding
+    ]
+    if rows:
+        _write_table(outputs, rows)
+    found = {name: finding["disagreement"] for name, finding in noted if "disagreement" in finding}
+    return {name: math.nan if value is None else value for name, value in found.items()}
+
+
+def _write_table(outputs: Outputs, rows: Sequence[dict[str, Any]]) -> None:
     path = outputs.folder / TABLE
-    rows = list(_rows(outputs.folder))
-    if not rows:
-        return
     if path.exists() and read_record(path) is None:
         refuse_others({path: Provenance("segment", ())}, outputs.overwrite)
     write_record(outputs.folder / "provenance.json", {path: Provenance("segment", ())})
@@ -124,12 +125,3 @@ def write_expectations(outputs: Outputs) -> None:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _rows(folder: Path) -> Iterator[dict[str, object]]:
-    """Of each mask that is there, in the order of its name."""
-    for mask in sorted(folder.glob("*_mask.*")):
-        finding = read_findings(mask)
-        if "expected_dice" in finding:
-            row = {name: finding.get(name) for name in COLUMNS[1:]}
-            yield {"image": mask.name.rpartition("_mask.")[0], **row}

@@ -84,8 +84,8 @@ class SegmentationWriter:
     """Write what was found under the input's name: mask, probability, overlay, and of a stack its fusion.
 
     ``NAME_mask`` (uint8, 0 and 255) is written last, so that where it stands everything stands. NAME is the input's
-    file name without suffix. All but the picture are images with the input's pixel size. Of more than three images that
-    a run segments it is said at its end on which ones the cascades agree least.
+    file name without suffix. All but the picture are images with the input's pixel size. Of more than three in the
+    folder it is said at the end of a run on which ones the cascades agree least.
 
     Args:
         output_dir: folder to write to.
@@ -99,7 +99,6 @@ class SegmentationWriter:
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`SegmentationEvaluator`, behind its postprocessing."""
-        engine.add_event_handler(Events.STARTED, self.found.begin)
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self.write)
         engine.add_event_handler(Events.COMPLETED, self.found.say_where_to_look)
         engine.add_event_handler(Events.COMPLETED, self.outputs.check_there)

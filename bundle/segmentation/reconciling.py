@@ -28,7 +28,7 @@ from ..volumes import StoredVolume, reconcile
 from .disagreement import WithDisagreement
 from .expecting import note_expectation
 from .outputs import ALSO, ALWAYS
-from .remarks import remark_on_mask
+from .remarks import say_found
 from .stacks import SegmentedStack, StackSegmenter, known_steps
 
 __all__ = ["ReconcilingSegmenter"]
@@ -102,10 +102,10 @@ class ReconcilingSegmenter(StackSegmenter):
             file = writer.path(stack, "surface").with_suffix(f".{self.surface}")
             count = write_surface(file, kept.planes(), spacing)
             logger.info("%s: %d triangles in %s, %s", source, count, "µm" if spacing else "voxels", file)
-        said = note_expectation(self.outputs, source, writer.expectation(stack, kept))
+        expectation = writer.expectation(stack, kept)
+        note_expectation(self.outputs, source, expectation)
         share = writer.mask(stack, kept.planes(), fused)
-        logger.info("%s: %s%s, 2D and 3D reconciled, %s", source, share, said, writer.path(stack, "mask"))
-        remark_on_mask(source, flat)
+        say_found(self.outputs, source, [share, "2D and 3D reconciled"], expectation, flat, fused)
 
     def _segment(self, fused: np.ndarray, stack: SegmentedStack) -> tuple[np.ndarray, np.ndarray]:
         """Probability and mask of the fused image, ``[Y, X]``."""

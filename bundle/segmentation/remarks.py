@@ -1,35 +1,69 @@
-"""What is said of a mask: how much of the image it is, and that the weights may not be the right ones for it."""
+"""What is said of a mask: how much of the image it is, what to expect of it, and what speaks against it."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
+from ..io import Source
 from ..metrics import median_width
 from ..transforms import hidden_pixels
+from ..trust import Expectation
+from .outputs import Outputs
 from .scales import SEEN_WIDTHS
 
-__all__ = ["remark_on_mask", "vessel_share"]
+__all__ = ["say_found", "vessel_share"]
 
 logger = logging.getLogger(__name__)
 
 
-def remark_on_mask(source: str | os.PathLike, found: np.ndarray) -> None:
-    """Warn of an empty mask, and of vessels of widths that the shipped weights have not seen.
+def say_found(
+    outputs: Outputs,
+    source: Source,
+    words: Sequence[str],
+    expectation: Expectation | None,
+    found: np.ndarray,
+    grey: np.ndarray,
+) -> None:
+    """Say what was found in an input, and after it what speaks against it: the mask's looks, then what is expected.
 
     Args:
+        outputs: the run's.
         source: the input.
-        found: bool, ``[Y, X]``, or ``[Z, Y, X]``, of which the projection counts.
+        words: what is said first, such as how much of the image is vessel.
+        expectation: of the mask; None if nothing is known.
+        found: the mask, bool, ``[Y, X]``, or ``[Z, Y, X]``, of which the projection counts.
+        grey: the image, or a stack or its projection.
     """
+    mask = outputs.path(source, "mask")
+    known = expectation is not None and math.isfinite(expectation.dice)
+    logger.info("%s: %s, %s", source, ", ".join([*words, *([str(expectation)] if known else [])]), mask)
+    _remark_on_mask(source, found, grey, outputs.options.get("scale", 1.0))
+    if expectation is not None and known and not expectation.trusted:
+        logger.warning(
+            "%s: %s, look at the overlay before you trust the mask: %s; %s",
+            source,
+            expectation,
+            expectation.reason,
+            expectation.remedy,
+        )
+
+
+def _remark_on_mask(source: Source, found: np.ndarray, grey: np.ndarray, scale: float | str) -> None:
+    """Warn of an empty mask, and of vessels of widths that the shipped weights have not seen, nor do at this scale."""
     if not found.any():
-        logger.warning("%s: no vessel found, the mask is empty; try --high 0.8, which finds what is less sure", source)
+        shown = grey[np.isfinite(grey)]
+        if shown.size and shown.min() == shown.max():
+            way_out = "it is equally bright everywhere, see whether another --channel shows vessels"
+        else:
+            way_out = "try --high 0.8, which finds what is less sure"
+        logger.warning("%s: no vessel found, the mask is empty; %s", source, way_out)
         return
     width = median_width(found if found.ndim == 2 else found.max(axis=0))
-    if not SEEN_WIDTHS[0] <= width <= SEEN_WIDTHS[1]:
+    if isinstance(scale, int | float) and not SEEN_WIDTHS[0] <= width * scale <= SEEN_WIDTHS[1]:
         logger.warning(
             "%s: its vessels are about %.1f pixels wide, the shipped weights are at home from %g to %g; "
             "look at the overlay, and try --scale auto",

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..io import Source, write_image
 from ..pictures import for_people, mask_overlay, write_png
-from .disagreement import disagreement_on_mask, least_agreed
+from .disagreement import least_agreed
 from .expecting import evidence_of_image, expected_of, note_expectation, write_expectations
 from .outputs import Outputs
-from .remarks import remark_on_mask, vessel_share
+from .remarks import say_found, vessel_share
 
 __all__ = ["Found", "FoundWriter"]
 
@@ -52,11 +52,6 @@ class FoundWriter:
 
     def __init__(self, outputs: Outputs) -> None:
         self.outputs = outputs
-        self.disagreements: dict[str, float] = {}
-
-    def begin(self) -> None:
-        """Forget an earlier run."""
-        self.disagreements.clear()
 
     def write(self, source: Source, found: Found) -> None:
         """Write the outputs of an image, the mask last, so that where it stands everything stands.
@@ -81,34 +76,35 @@ class FoundWriter:
         evidence = None
         if "probability" in images and "disagreement" in images:
             evidence = evidence_of_image(found.image, images["probability"], images["disagreement"], found.mask)
-        said = note_expectation(self.outputs, source, expected_of(evidence, found.mask.shape))
+        expectation = expected_of(evidence, found.mask.shape)
+        note_expectation(self.outputs, source, expectation)
         for kind, array in images.items():
             self._image(source, kind, array, found)
         picture = for_people(mask_overlay(found.image, found.mask), found.spacing[-1] if found.spacing else None)
         write_png(self.outputs.path(source, "overlay"), picture)
         self.outputs.confirm(source)
         self._image(source, "mask", found.mask, found)
-        remark_on_mask(source, found.mask)
         grey = found.image if found.image.ndim == 2 else found.image.max(axis=0)
         share = vessel_share(int(np.count_nonzero(found.mask)), found.mask.shape, grey)
-        logger.info("%s: %s%s, %s", source, share, said, self.outputs.path(source, "mask"))
-        if "disagreement" in found.maps:
-            self.disagreements[str(source)] = disagreement_on_mask(found.maps["disagreement"], found.mask)
+        say_found(self.outputs, source, [share], expectation, found.mask, found.image)
 
     def say_where_to_look(self) -> None:
         """Write the table of what to expect, and name the images on whose vessels the cascades agree least.
 
+        All masks of the folder count, those of earlier runs too: one that was interrupted goes on with the others.
+
         Raises:
             InputError: the table cannot be written.
         """
-        if self.disagreements:
-            write_expectations(self.outputs)
-        names = least_agreed(self.disagreements)
+        found = write_expectations(self.outputs)
+        names = least_agreed(found)
         if names:
-            each = ", ".join(f"{name} ({self.disagreements[name]:.3f})" for name in names)
+            each = ", ".join(f"{name} ({found[name]:.3f})" for name in names)
             logger.info(
-                "of these %d look first at those where the cascades agree least (mean difference on vessels): %s",
-                len(self.disagreements),
+                "of the %d masks in %s look first at those where the cascades agree least "
+                "(mean difference on vessels): %s",
+                len(found),
+                self.outputs.folder,
                 each,
             )
 

@@ -93,7 +93,7 @@ class Evidence:
             summed |= {f"grey_{name}": light, f"square_{name}": light**2, f"rough_{name}": rough[part]}
         sums = {name: float(np.count_nonzero(part)) for name, part in counted.items()}
         sums |= {name: float(part.sum(dtype=np.float64)) for name, part in summed.items()}
-        return cls(sums | {"pieces": float(label(mask)[1])})
+        return cls(sums | {"pieces": float(label(mask)[1]), "uneven": float(np.ptp(grey) > 0)})
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence({name: value + other.sums[name] for name, value in self.sums.items()})
@@ -102,6 +102,16 @@ class Evidence:
     def empty(self) -> bool:
         """Whether nothing was found."""
         return not self.sums["found"]
+
+    @property
+    def disagreement(self) -> float:
+        """Mean of |L − N| over the mask's vessels; NaN of an empty one."""
+        return math.nan if self.empty else self.sums["d_found"] / self.sums["found"]
+
+    @property
+    def constant(self) -> bool:
+        """Whether there was nothing to be found: every image or slice is of a single grey value."""
+        return not self.sums.get("uneven", 1.0)  # of which notes of earlier versions know nothing
 
     def features(self) -> dict[str, float]:
         """What the sums say, as ratios and logarithms that no unit and no range of grey values changes; all finite."""

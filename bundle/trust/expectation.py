@@ -34,11 +34,13 @@ class Expectation:
         dice: the Dice coefficient with what a person would draw, 0 to 1; NaN of an empty mask.
         reason: why it is low, in words; nothing where it is not.
         remedy: what to try; the same.
+        disagreement: mean of |L − N| over the mask's vessels, by which masks are compared; NaN of an empty one.
     """
 
     dice: float
     reason: str = ""
     remedy: str = ""
+    disagreement: float = math.nan
 
     @property
     def trusted(self) -> bool:
@@ -107,6 +109,8 @@ class Learned:
             evidence: what was seen of it.
             kind: "image" of a single image or a fused stack, "stack" of slices.
         """
+        if evidence.empty and evidence.constant:
+            return Expectation(math.nan, "it is equally bright everywhere", "see whether another channel shows vessels")
         if evidence.empty:
             return Expectation(math.nan, "nothing was found", "lower --high and --low, or adapt to your images")
         features = evidence.features()
@@ -114,11 +118,11 @@ class Learned:
         scaled = np.clip(values, -FAR, FAR)
         dice = float(logistic(self.coefficients[0] + scaled @ np.array(self.coefficients[1:])))
         if dice >= TRUSTED:
-            return Expectation(dice)
+            return Expectation(dice, disagreement=evidence.disagreement)
         unusual = dict(zip(self.names, (values - self.usual) / np.array(self.varies), strict=True))
         possible = [reason for reason in REASONS if kind in reason.remedy]
         reason = max(possible, key=lambda reason: reason.strength(unusual))
-        return Expectation(dice, reason.words, reason.remedy[kind])
+        return Expectation(dice, reason.words, reason.remedy[kind], evidence.disagreement)
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,15 +20,13 @@ from ...trust import Evidence, Expectation
 from ...volumes import Slab, StoredVolume
 from ..expecting import expected_of, note_expectation
 from ..outputs import Outputs
-from ..remarks import remark_on_mask, vessel_share
+from ..remarks import say_found, vessel_share
 from ..side_by_side import side_by_side
 from .projections import middle_projection, picture_projection
 from .reading import GreyBlocks
 from .stack import SegmentedStack
 
 __all__ = ["StackWriter"]
-
-logger = logging.getLogger(__name__)
 
 # of a large slice, looked at together where it is asked what Dice to expect
 PART_PIXELS = 1 << 21
@@ -76,12 +73,12 @@ class StackWriter:
             for future in written:
                 future.result()
         source = stack.source
-        said = note_expectation(self.outputs, source, expectation)
+        note_expectation(self.outputs, source, expectation)
         self.outputs.confirm(source)
         share = vessel_share(self.stored(stack, "mask", stack.mask), stack.shape, grey)
         slices = (partial(stack.mask.rows, z) for z in range(stack.shape[0]))
-        remark_on_mask(source, middle_projection(slices, stack.shape[1:]))
-        logger.info("%s: %s%s, %s", source, share, said, self.path(stack, "mask"))
+        found = middle_projection(slices, stack.shape[1:])
+        say_found(self.outputs, source, [share], expectation, found, grey)
 
     def expectation(self, stack: SegmentedStack, mask: StoredVolume) -> Expectation | None:
         """What to expect of a stack's mask, seen by blocks; None without a second opinion.
