@@ -9,8 +9,11 @@ import subprocess
 import sys
 import time
 import zlib
+from collections import Counter
 from pathlib import Path
+from threading import Timer
 
+import dask
 import distributed
 import numpy as np
 import pytest
@@ -23,9 +26,11 @@ from torch import nn
 from bundle.__main__ import main
 from bundle.cluster import Cluster, cluster
 from bundle.cluster.parts import _call, version
+from bundle.cluster.starting import _keys
 from bundle.errors import InputError
-from bundle.io import Reading, write_image
+from bundle.io import Reading, scratch_folder, write_image
 from bundle.segmentation import StackSegmenter, Windows
+from bundle.segmentation.stacks import GreyBlocks
 from bundle.segmentation.stacks.resuming import work_folder
 from bundle.transforms import Closing, Hysteresis, Removal, Stretching, masks
 from bundle.volumes import StoredVolume, close_gaps, hysteresis, remove_fragments
@@ -169,6 +174,44 @@ def test_a_stack_on_a_cluster_is_that_on_one_machine_to_the_last_bit(
     assert not list((tmp_path / "work").iterdir())
 
 
+class Bright(nn.Module):
+    """Takes for vessel what is bright."""
+
+    def forward(self, image):
+        return (image > 0.5).float()
+
+
+def test_all_workers_look_for_the_scale_each_slice_is_read_once_for_it_and_it_stays(tmp_path, monkeypatch, caplog):
+    """Bars of 20 pixels ask for about a quarter of the size."""
+    array = np.where(np.arange(120) % 40 < 20, 900, 100) + np.random.default_rng(0).integers(0, 50, (11, 90, 120))
+    write_image(path := tmp_path / "a.ome.zarr", array.astype(np.uint16), "ZYX", (2.0, 0.5, 0.5))
+    caplog.set_level("INFO", "bundle")
+    expected = segment(path, tmp_path / "one", Bright(), scale="auto")
+    assert any(line.startswith(f"{path}: segmented at scale 0.2") for line in caplog.messages)
+    workers, reads, native = InSlabs(3), [], GreyBlocks.native
+
+    def noted(grey, z, start, stop):
+        reads.append((workers.calls[-1][0], z))
+        return native(grey, z, start, stop)
+
+    class Killed(InSlabs):
+        def each(self, what, function, parts):
+            if what == "network":
+                raise KeyboardInterrupt
+            return super().each(what, function, parts)
+
+    monkeypatch.setattr(GreyBlocks, "native", noted)
+    workers = Killed(3)
+    with pytest.raises(KeyboardInterrupt):
+        segment(path, tmp_path / "many", Bright(), workers, scale="auto")
+    looked = [part for what, part in workers.calls if what == "looking for widths"]
+    assert sorted(looked) == [(0, (0, 3)), (1, (3, 6)), (2, (6, 9)), (3, (9, 11))]
+    assert Counter(z for what, z in reads if what == "looking for widths") == dict.fromkeys(range(11), 1)
+    workers = InSlabs(4)
+    assert segment(path, tmp_path / "many", Bright(), workers, scale="auto") == expected
+    assert "looking for widths" not in {what for what, _ in workers.calls}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -267,10 +310,30 @@ def test_what_is_finished_stays_when_the_scheduler_is_gone(tmp_path):
     scheduler.close()
     with pytest.raises(InputError, match="scheduler is gone") as caught:
         with work_folder(parts, tmp_path / "stack.tif", dict) as work:
+            work.mkdir()
             (work / "block").write_text("done", encoding="utf-8")
             workers.each("doubling", double, [1])
-    assert caught.value.path == str(tmp_path) and (parts / "block").exists()
+    assert caught.value.path == str(tmp_path) and (work / "block").exists()
     assert not list((tmp_path / "cluster").iterdir())
+
+
+def test_a_late_part_of_a_killed_command_writes_where_one_with_other_settings_does_not_look(tmp_path):
+    """A worker on a scheduler of the user's own does not know that the command is gone."""
+
+    def volume(work):
+        return StoredVolume(work / "probability", (2, 3, 4), np.float32, 3)
+
+    parts, source = tmp_path / ".stack.parts", tmp_path / "stack.tif"
+    with pytest.raises(KeyboardInterrupt), work_folder(parts, source, lambda: {"scale": 1.0}) as work:
+        volume(work).write(0, 0, np.zeros((3, 4)))
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), work_folder(parts, source, lambda: {"scale": 1.0}) as again:
+        assert again == work and volume(again).has(0, 0)
+        raise KeyboardInterrupt
+    with work_folder(parts, source, lambda: {"scale": 2.0}) as other:
+        volume(work).write(0, 0, np.zeros((3, 4)))
+        assert not volume(other).has(0, 0)
+    assert not parts.exists()
 
 
 def test_a_worker_of_another_version_computes_nothing(tmp_path):
@@ -285,11 +348,98 @@ def double(number: int) -> int:
 
 
 @posix
-def test_ctrl_c_in_a_terminal_is_for_the_command_alone(tmp_path):
-    """A terminal sends it to the workers too, each of which would print where it was."""
+def test_a_worker_of_this_machine_leaves_ctrl_c_to_the_command_and_has_one_thread(tmp_path, monkeypatch):
+    """A terminal sends Ctrl-C to the workers too, each of which would print where it was.
+
+    Sums of floats depend on the number of threads, whatever the environment of the command says of it.
+    """
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     with cluster("local", tmp_path, 1) as workers:
+        assert workers.client.submit(threads_before_any_part).result(60) == ("1", 1)
         assert workers.each("asking", ignores_ctrl_c, [0]) == [True]
 
 
 def ignores_ctrl_c(_: int) -> bool:
     return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def threads_before_any_part() -> tuple[str, int]:
+    return os.environ["OMP_NUM_THREADS"], torch.get_num_threads()
+
+
+def test_a_scheduler_without_workers_is_joined_and_those_that_come_are_asked_for_their_version(tmp_path, caplog):
+    caplog.set_level("INFO", "bundle")
+    tcp = {"host": "127.0.0.1", "protocol": "tcp://"}
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, **tcp) as scheduler:
+        with cluster(scheduler.scheduler_address, tmp_path) as workers:
+            assert "no worker yet" in caplog.text
+            later = Timer(0.5, scheduler.scale, [1])
+            later.start()
+            assert workers.each("doubling", double, [3]) == [6]
+            later.join()
+
+
+# Slurm, as far as it goes without one; with one: scripts/check_platforms.sh cluster
+
+
+def test_the_keys_of_a_run_lie_where_nobody_else_looks_and_let_its_workers_in_alone(tmp_path):
+    with scratch_folder(tmp_path / "cluster") as folder, scratch_folder(tmp_path / "other") as elsewhere:
+        if os.name != "nt":
+            assert folder.stat().st_mode & 0o077 == 0
+        ours, others = _keys(distributed, folder), _keys(distributed, elsewhere)
+        assert {path.suffix for path in folder.iterdir()} == {".pem"}
+        reached = {"ours": ours, "others": others, "none": None}
+        with distributed.LocalCluster(
+            n_workers=0, security=ours, host="127.0.0.1", dashboard_address=None, silence_logs=50
+        ) as scheduler:
+            address = scheduler.scheduler_address
+            assert address.startswith("tls://")
+            for name, keys in reached.items():
+                try:
+                    distributed.Client(address, security=keys, timeout="2s", set_as_default=False).close()
+                except (OSError, TimeoutError, ValueError, TypeError):
+                    reached[name] = False
+                else:
+                    reached[name] = True
+        assert reached == {"ours": True, "others": False, "none": False}
+
+
+@posix
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "no sbatch.*--cluster local"),
+        ("echo 'sbatch: warming up' >&2; echo 'sbatch: error: no such partition' >&2; exit 1", "no such partition"),
+        ("exit 3", "status 3"),
+    ],
+    ids=["no Slurm", "a reason", "none"],
+)
+def test_slurm_is_asked_before_anything_waits_for_it(tmp_path, monkeypatch, answer, said):
+    sbatch(tmp_path / "bin", answer, monkeypatch)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=said), cluster("slurm", tmp_path / "out", 1):
+        pass
+    assert time.monotonic() - began < 30
+    assert not list((tmp_path / "out").iterdir())
+
+
+@posix
+def test_a_job_says_what_the_settings_of_dask_leave_open_and_takes_what_they_say(tmp_path, monkeypatch):
+    sbatch(tmp_path / "bin", f'/bin/cp "$2" {tmp_path}/job; exit 1', monkeypatch)
+    with dask.config.set({"jobqueue.slurm.memory": "7 GiB"}), pytest.raises(InputError):
+        with cluster("slurm", tmp_path / "out", 1):
+            pass
+    script = (tmp_path / "job").read_text(encoding="utf-8")
+    assert "--mem=7G" in script and "--cpus-per-task=1" in script and "--nthreads 1" in script
+    assert str(tmp_path / "out") in next(line for line in script.splitlines() if "#SBATCH -o" in line)
+    assert "--tls-ca-file" in script and "PRIVATE KEY" not in script
+
+
+def sbatch(folder, answer, monkeypatch):
+    """A program of this name, which gives an answer; none if there is none."""
+    folder.mkdir()
+    if answer is not None:
+        program = folder / "sbatch"
+        program.write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))

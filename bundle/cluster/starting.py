@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 HERE_ONLY = "127.0.0.1"
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+# a part is computed by one (parts.py); Dask says so by itself, but not where the user's own environment says otherwise
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 JOB = {"cores": 1, "processes": 1, "memory": "4 GiB"}  # where Dask's own settings say nothing
 
 
@@ -88,7 +90,7 @@ def _local(distributed: Any, count: int | None) -> Any:
         dashboard_address=f"{HERE_ONLY}:0",
         security=distributed.Security.temporary(),
         silence_logs=logging.ERROR,
-        env={"TQDM_DISABLE": "1"},
+        env={"TQDM_DISABLE": "1", **ONE_THREAD},
         preload=["bundle.cluster.undisturbed"],
     )
 
@@ -143,7 +145,10 @@ def _check_job(script: str, folder: Path) -> None:
 
 
 def _check_versions(client: Any) -> None:
-    """Refuse workers that would compute with another program than this."""
+    """Refuse workers that would compute with another program than this.
+
+    Those that come later, as jobs of Slurm do, are asked with every part.
+    """
     try:
         found = set(client.run(version).values())
     except Exception as error:
