@@ -263,7 +263,7 @@ def adapt(
         choice: of a file, as :func:`read` takes them.
 
     Returns:
-        What was chosen, and what was expected of it on held-back halves.
+        What was chosen, and its Dice on what was held back.
 
     Raises:
         InputError: image and label do not fit, or the label tells nothing.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation, halves, scribbled
-from .settings import FILE, Adaptation, Settings, adapted_weights, labelled_dice, mask_of, probability
+from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation, scribbled
+from .judging import Division, dice_of, divided, gain_of, tally
+from .settings import FILE, Adaptation, Settings, adapted_weights, mask_of, probability
 
 if TYPE_CHECKING:
     from .choice import Adapted, adapt
     from .preparing import annotated_image, annotated_slices
-    from .tuning import blended, tuned
+    from .tuning import blended, mean_of, tuned
     from .writing import write_adapted
 
 __all__ = [
@@ -22,17 +23,21 @@ __all__ = [
     "Adaptation",
     "Adapted",
     "Annotation",
+    "Division",
     "Settings",
     "adapt",
     "adapted_weights",
     "annotated_image",
     "annotated_slices",
     "blended",
-    "halves",
-    "labelled_dice",
+    "dice_of",
+    "divided",
+    "gain_of",
     "mask_of",
+    "mean_of",
     "probability",
     "scribbled",
+    "tally",
     "tuned",
     "write_adapted",
 ]
@@ -43,6 +48,7 @@ _OF_MONAI = {
     "annotated_image": "preparing",
     "annotated_slices": "preparing",
     "blended": "tuning",
+    "mean_of": "tuning",
     "tuned": "tuning",
     "write_adapted": "writing",
 }

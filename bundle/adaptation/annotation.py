@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-__all__ = ["BACKGROUND", "UNLABELLED", "VESSEL", "Annotation", "halves", "scribbled"]
+__all__ = ["BACKGROUND", "UNLABELLED", "VESSEL", "Annotation", "scribbled"]
 
 UNLABELLED, BACKGROUND, VESSEL = -1, 0, 1
-# pixels beside a cut that neither half may be judged by: a vessel that is cut there lies in both
-GUARD = 8
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,8 @@ class Annotation:
         images: the same image by contrast ("slice", "volume", "equalized"), each ``[X, Y]``, float32 in [0, 1].
         label: ``[X, Y]``, int8: :data:`VESSEL`, :data:`BACKGROUND` or :data:`UNLABELLED`.
         whole: whether every pixel was looked at, as in a mask, and not some of them, as in scribbles.
+        looks: the image as bright and as noisy as other images of its kind, by contrast like ``images``: what is
+            learned has to hold for them too. None known: empty.
 
     Raises:
         ValueError: image and label differ in size.
@@ -32,34 +32,17 @@ class Annotation:
     images: Mapping[str, np.ndarray]
     label: np.ndarray
     whole: bool
+    looks: Sequence[Mapping[str, np.ndarray]] = field(default=())
 
     def __post_init__(self) -> None:
-        for contrast, image in self.images.items():
-            if image.shape != self.label.shape:
-                raise ValueError(f"the image ({contrast}) has {image.shape} pixels, its label {self.label.shape}")
+        for images in (self.images, *self.looks):
+            for contrast, image in images.items():
+                if image.shape != self.label.shape:
+                    raise ValueError(f"the image ({contrast}) has {image.shape} pixels, its label {self.label.shape}")
 
     def only(self, part: np.ndarray) -> Annotation:
         """The same with nothing known outside a part ``[X, Y]``, bool."""
         return replace(self, label=np.where(part, self.label, np.int8(UNLABELLED)))
-
-
-def halves(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut an image in two, so that each half has as many labelled vessel pixels, and some pixels between them.
-
-    Along the axis along which the vessel pixels reach farther, since they are what there is little of.
-
-    Args:
-        label: ``[X, Y]`` of an :class:`Annotation`.
-
-    Returns:
-        Two parts ``[X, Y]``, bool, between which lie twice :data:`GUARD` pixels.
-    """
-    vessel = np.argwhere(label == VESSEL)
-    axis = int(np.argmax(np.ptp(vessel, axis=0))) if len(vessel) else int(np.argmax(label.shape))
-    cut = np.median(vessel[:, axis]) if len(vessel) else label.shape[axis] / 2
-    place = np.arange(label.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1))
-    before, after = place < cut - GUARD, place >= cut + GUARD
-    return np.broadcast_to(before, label.shape), np.broadcast_to(after, label.shape)
 
 
 def scribbled(strokes: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,21 +11,24 @@ from functools import partial
 import numpy as np
 from torch import nn
 
-from ..segmentation import WholeOrWindowsInferer
-from .annotation import Annotation, halves
-from .settings import Settings, labelled_dice, mask_of, probability
-from .tuning import blended, tuned
+from ..segmentation import WholeOrWindowsInferer, WithDisagreement
+from .annotation import Annotation
+from .judging import FOLDS, Division, dice_of, divided, gain_of, tally
+from .settings import Settings, mask_of, probability
+from .tuning import blended, mean_of, tuned
 
 __all__ = ["Adapted", "adapt"]
 
-logger = logging.getLogger(__name__)
-
 SCALES = (0.5, 0.71, 1.0, 1.41, 2.0)
 LEVELS = ((0.45, 0.95), (0.3, 0.7), (0.5, 0.5), (0.6, 0.9), (0.7, 0.97), (0.8, 0.99), (0.9, 0.99))
-SHARES = (0.5, 1.0)
-# a change must be worth this much on pixels that it was not made from, and must not lose on either half
+# strokes lie in the middle of vessels and well beside them: of edges, which the lower threshold moves, they say nothing
+LEVELS_BY_STROKES = ((0.45, 0.95), (0.45, 0.6), (0.45, 0.8), (0.45, 0.99))
+# of the new weights; some of the old ones are always kept, since the next image is not quite like this one
+SHARES = (0.5, 0.75)
+# a change must be worth this much on pixels that it was not made from, and more than its own standard error
 LEAST_GAIN = 0.01
-LOSS_OF_A_HALF = 0.005
+# what other settings must be worth for each thing that they change: of two that are level the usual ones stay
+PRICE = 0.005
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Adapted:
         network: to segment with.
         settings: to segment by.
         before: Dice of the given weights and settings on the labelled pixels.
-        expected: Dice on held-back pixels of what was chosen.
-        tried: the same of everything that was tried, by its name, mean of the two halves.
+        expected: Dice on held-back pixels of what was chosen, in all looks.
+        tried: the same of everything that was tried, by its name.
     """
 
     kind: str
@@ -60,8 +63,14 @@ def adapt(
 ) -> Adapted:
     """Choose among leaving everything, other settings, and training further.
 
-    The annotation is cut in two. What one half teaches is judged on the other, and the other way round; what is best on
-    the halves that did not teach it is then made from the whole, and only if it is better than what was there.
+    The annotation is divided into three folds; what two of them teach is judged on the third, as it is and in the looks
+    of other images of its kind (:class:`Annotation`). From what changes nothing to what changes most, each must be
+    better than the one before by a point of Dice and by its standard error over pieces of the annotation, or the
+    earlier one stays.
+
+    Of weights, the three students' are averaged, and that mean with the old ones: students of one start that saw
+    different parts err in different ways (Wortsman et al., Model soups, arXiv:2203.05482), and nothing has to be
+    trained once more.
 
     Args:
         network: a :class:`bundle.networks.CascadeEnsemble` in evaluation mode, left as it is.
@@ -74,96 +83,133 @@ def adapt(
     Returns:
         What was chosen.
     """
-    parts = [halves(annotation.label) for annotation in annotations]
-    folds = [[a.only(part[half]) for a, part in zip(annotations, parts, strict=True)] for half in (0, 1)]
-    found = _Found(network, annotations)
-    candidates = [
-        replace(settings, contrast=contrast, scale=scale)
-        for contrast in annotations[0].images
-        for scale in dict.fromkeys((settings.scale, *SCALES))
-    ]
-    for number, candidate in enumerate(candidates, 1):
-        found.probabilities(candidate)
-        progress("trying settings", number, len(candidates))
-    held_back: dict[str, list[float]] = {"unchanged": [], "settings": []}
+    known = [(annotation, divided(annotation)) for annotation in annotations]
+    held = [np.concatenate([division.held_back(fold) for _, division in known]) for fold in range(FOLDS)]
+    everything = np.ones(len(held[0]), bool)
+    found = _Found(network, known)
+    candidates = _candidates(found, settings, progress)
+    levels = LEVELS if all(annotation.whole for annotation in annotations) else LEVELS_BY_STROKES
+
+    def leveled(some: Sequence[Settings]) -> list[Settings]:
+        return [replace(each, low=low, high=high) for each, (low, high) in itertools.product(some, levels)]
+
+    options = leveled(candidates)
+    best = [_best(found.tallies, settings, options, ~fold) for fold in held]
+    held_back = {
+        "unchanged": found.in_all_looks(settings),
+        "settings": _joined([found.in_all_looks(choice) for choice in best], held),
+    }
+    chosen = {"unchanged": settings}
+    students = []
+    if steps:
+        seen = _best(found.tallies, settings, candidates, everything)
+        for fold in range(FOLDS):
+            teaching = [annotation.only(division.taught(fold)) for annotation, division in known]
+            told = partial(_told, progress, f"training {fold + 1} of {FOLDS}", steps)
+            students.append(tuned(network, teaching, seen, steps, seed + fold, told))
     for share in SHARES if steps else ():
-        held_back[f"weights, {share:.0%}"] = []
+        judged = [_Found(blended(network, student, share), known) for student in students]
 
-    def shown(stage: str, step: int) -> None:
-        progress(stage, step, steps)
+        def together(choice: Settings, judged: Sequence[_Found] = judged) -> np.ndarray:
+            return _joined([each.in_all_looks(choice) for each in judged], held)
 
-    for teaching, judging in (folds, folds[::-1]):
-        held_back["unchanged"].append(found.dice(settings, judging))
-        chosen = _best(found, candidates, teaching)
-        held_back["settings"].append(found.dice(chosen, judging))
-        if steps:
-            seen = _seen(found, candidates, teaching, settings)
-            stage = f"training on half {1 + (teaching is folds[1])}"
-            student = tuned(network, teaching, seen, steps, seed, partial(shown, stage))
-            for share in SHARES:
-                judged = _Found(blended(network, student, share), annotations)
-                held_back[f"weights, {share:.0%}"].append(judged.dice(seen, judging))
-    tried = {name: float(np.mean(dice)) for name, dice in held_back.items()}
+        name = f"weights, {share:.0%}"
+        chosen[name] = _best(together, seen, leveled([seen]), everything)
+        held_back[name] = together(chosen[name])
+    tried = {name: dice_of(tallies) for name, tallies in held_back.items()}
     name = _chosen(held_back)
-    before = found.dice(settings, annotations)
-    if name == "unchanged":
-        return Adapted(name, network, settings, before, tried[name], tried)
+    before = dice_of(found.tallies(settings))
     if name == "settings":
-        best = _best(found, candidates, annotations)
-        return Adapted(name, network, best, before, tried[name], tried)
-    seen = _seen(found, candidates, annotations, settings)
-    student = tuned(network, annotations, seen, steps, seed, lambda step: progress("training on all", step, steps))
-    share = SHARES[list(held_back).index(name) - 2]
-    return Adapted("weights", blended(network, student, share), seen, before, tried[name], tried)
+        chosen[name] = _best(found.tallies, settings, options, everything)
+    for share in SHARES:
+        if name == f"weights, {share:.0%}":
+            network = blended(network, mean_of(students), share)
+    return Adapted(name.partition(",")[0], network, chosen[name], before, tried[name], tried)
 
 
 class _Found:
     """What a network finds in annotated images, at every contrast and scale once."""
 
-    def __init__(self, network: nn.Module, annotations: Sequence[Annotation]) -> None:
-        self.network = network
-        self.annotations = annotations
-        self.kept: dict[tuple[str, float], list[np.ndarray]] = {}
-        self.masks: dict[Settings, list[np.ndarray]] = {}
+    def __init__(self, network: nn.Module, known: Sequence[tuple[Annotation, Division]]) -> None:
+        self.network = WithDisagreement(network)  # faster than the network itself
+        self.known = known
+        self.probabilities: dict[tuple[str, float, int, int], np.ndarray] = {}
+        self.kept: dict[tuple[Settings, int, int], np.ndarray] = {}
 
-    def probabilities(self, settings: Settings) -> list[np.ndarray]:
-        key = settings.contrast, settings.scale
-        if key not in self.kept:
-            inferer = WholeOrWindowsInferer(scale=settings.scale)
-            self.kept[key] = [
-                probability(annotation.images[settings.contrast], self.network, inferer)
-                for annotation in self.annotations
+    def tallies(self, settings: Settings) -> np.ndarray:
+        """Of the images as they are, ``[P, 3]`` as of :func:`tally`, one after the other."""
+        return np.concatenate([self._tally(settings, number, 0) for number in range(len(self.known))])
+
+    def in_all_looks(self, settings: Settings) -> np.ndarray:
+        """The mean of all looks of each image, as :meth:`tallies`."""
+        return np.concatenate(
+            [
+                np.mean([self._tally(settings, number, look) for look in range(1 + len(annotation.looks))], axis=0)
+                for number, (annotation, _) in enumerate(self.known)
             ]
-        return self.kept[key]
+        )
 
-    def dice(self, settings: Settings, known: Sequence[Annotation]) -> float:
-        """Mean over the images, on the pixels that are labelled in ``known``."""
-        if settings not in self.masks:
-            found = self.probabilities(settings)
-            self.masks[settings] = [mask_of(probability, settings.low, settings.high) for probability in found]
-        pairs = zip(self.masks[settings], known, strict=True)
-        return float(np.mean([labelled_dice(mask, each) for mask, each in pairs]))
+    def _tally(self, settings: Settings, number: int, look: int) -> np.ndarray:
+        if (settings, number, look) not in self.kept:
+            found = self._probability(settings, number, look)
+            mask = mask_of(found, settings.low, settings.high)
+            self.kept[settings, number, look] = tally(mask, *self.known[number])
+        return self.kept[settings, number, look]
 
-
-def _best(found: _Found, candidates: Sequence[Settings], known: Sequence[Annotation]) -> Settings:
-    """The contrast, scale and thresholds of the highest Dice."""
-    levels = itertools.product(candidates, dict.fromkeys(((candidates[0].low, candidates[0].high), *LEVELS)))
-    choices = [replace(candidate, low=low, high=high) for candidate, (low, high) in levels]
-    return max(choices, key=lambda choice: found.dice(choice, known))
-
-
-def _seen(found: _Found, candidates: Sequence[Settings], known: Sequence[Annotation], settings: Settings) -> Settings:
-    """Contrast and scale at which to train: another than the present only where it is clearly better as it is."""
-    best = max(candidates, key=lambda candidate: found.dice(candidate, known))
-    return best if found.dice(best, known) > found.dice(settings, known) + 2 * LEAST_GAIN else settings
+    def _probability(self, settings: Settings, number: int, look: int) -> np.ndarray:
+        key = settings.contrast, settings.scale, number, look
+        if key not in self.probabilities:
+            annotation, _ = self.known[number]
+            image = (annotation.images, *annotation.looks)[look][settings.contrast]
+            inferer = WholeOrWindowsInferer(scale=settings.scale)
+            self.probabilities[key] = probability(image, self.network, inferer)
+        return self.probabilities[key]
 
 
-def _chosen(held_back: Mapping[str, Sequence[float]]) -> str:
-    """The best of what gains enough and loses on no half; the earlier, which changes less, of equals."""
-    unchanged = held_back["unchanged"]
-    allowed = ["unchanged"]
-    for name, dice in held_back.items():
-        gains = np.subtract(dice, unchanged)
-        if gains.mean() >= LEAST_GAIN and gains.min() >= -LOSS_OF_A_HALF:
-            allowed.append(name)
-    return max(allowed, key=lambda name: np.mean(held_back[name]))
+def _candidates(found: _Found, settings: Settings, progress: Callable[[str, int, int], object]) -> list[Settings]:
+    """Contrasts and scales to choose from; the largest, which takes longest, only where larger was better."""
+    contrasts = list(found.known[0][0].images)
+    scales = sorted({settings.scale, *SCALES})
+    candidates: list[Settings] = []
+    for contrast in contrasts:
+        dice: list[float] = []
+        for scale in scales:
+            if scale == max(scales) and dice[-1] <= dice[-2]:
+                break
+            candidates.append(replace(settings, contrast=contrast, scale=scale))
+            dice.append(dice_of(found.tallies(candidates[-1])))
+            progress("trying settings", len(candidates), len(contrasts) * len(scales))
+    return candidates
+
+
+def _best(
+    tallies: Callable[[Settings], np.ndarray], present: Settings, options: Sequence[Settings], judged: np.ndarray
+) -> Settings:
+    """The settings that are surely worth most on some pieces ``[P]``, bool: the present ones if no others are."""
+    before = tallies(present)[judged]
+
+    def worth(option: Settings) -> float:
+        gain, error = gain_of(tallies(option)[judged], before)
+        changes = 2 * abs(math.log2(option.scale / present.scale)) + (option.contrast != present.contrast)
+        return gain - error - PRICE * (changes + ((option.low, option.high) != (present.low, present.high)))
+
+    return max((present, *options), key=worth)
+
+
+def _joined(tallies: Sequence[np.ndarray], held: Sequence[np.ndarray]) -> np.ndarray:
+    """Of each piece what was found while its fold was held back."""
+    return np.sum([np.where(fold[:, None], each, 0) for each, fold in zip(tallies, held, strict=True)], axis=0)
+
+
+def _chosen(held_back: Mapping[str, np.ndarray]) -> str:
+    """The last that is surely better than the last one before that was."""
+    best = next(iter(held_back))
+    for name, tallies in held_back.items():
+        gain, error = gain_of(tallies, held_back[best])
+        if gain >= LEAST_GAIN and gain > error:
+            best = name
+    return best
+
+
+def _told(progress: Callable[[str, int, int], object], stage: str, steps: int, step: int) -> None:
+    progress(stage, step, steps)

@@ -1,4 +1,4 @@
-"""Settings of the segmentation, and how well a mask agrees with what is known."""
+"""Settings of the segmentation, and what it finds by them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from ..errors import InputError
 from ..networks import read_weights
 from ..segmentation import Windows
 from ..transforms import Closing, Hysteresis, Removal
-from .annotation import BACKGROUND, VESSEL, Annotation
 
-__all__ = ["Adaptation", "Settings", "adapted_weights", "labelled_dice", "mask_of", "probability"]
+__all__ = ["Adaptation", "Settings", "adapted_weights", "mask_of", "probability"]
 
 FILE = "adapted.pt"
 
@@ -116,24 +115,3 @@ def mask_of(found: np.ndarray, low: float, high: float, close_gaps: float = 2, f
     for step in (Hysteresis(low, high), Closing(close_gaps), Removal(fragments)):
         mask = step.of(mask)
     return mask
-
-
-def labelled_dice(mask: np.ndarray, annotation: Annotation) -> float:
-    """Dice on the pixels that are labelled.
-
-    Scribbles tell nothing of how much of the image is vessel, and of a person who draws, both kinds are about as long:
-    vessel and background then count alike.
-
-    Args:
-        mask: bool, ``[X, Y]``.
-        annotation: what is known.
-
-    Returns:
-        0 to 1; 1 if there is no vessel and none was found.
-    """
-    vessel, background = annotation.label == VESSEL, annotation.label == BACKGROUND
-    right, missed, wrong = (float(np.sum(part)) for part in (mask & vessel, ~mask & vessel, mask & background))
-    if not annotation.whole and vessel.any() and background.any():
-        right, missed, wrong = right / vessel.sum(), missed / vessel.sum(), wrong / background.sum()
-    total = 2 * right + missed + wrong
-    return 2 * right / total if total else 1.0

@@ -15,7 +15,7 @@ from monai.transforms import (
     RandGaussianSmoothd,
     RandRotate90d,
     RandScaleIntensityd,
-    RandSpatialCropd,
+    RandWeightedCropd,
     SpatialPadd,
 )
 from torch import nn
@@ -25,12 +25,12 @@ from ..transforms import DilatedProbabilityMap
 from .annotation import UNLABELLED, VESSEL, Annotation
 from .settings import Settings
 
-__all__ = ["blended", "tuned"]
+__all__ = ["blended", "mean_of", "tuned"]
 
 CROP = 128
 BATCH = 4
 RATE = 1.0e-3
-# of a crop, what the weights said before counts this much where nothing is labelled, so that it is not forgotten
+# of a crop, what the weights were sure of counts this much where nothing is labelled, so that it is not forgotten
 REMEMBERED = 0.2
 
 
@@ -46,8 +46,9 @@ def tuned(
 
     The statistics of batch normalisation stay as they are: those of a few crops would be worse. Losses are those of
     the cascades (section II-B of the paper) on the labelled pixels alone; the distance map D, which needs the whole
-    mask, is regressed only where everything is labelled. Elsewhere scribbles leave the network's own earlier answer as
-    a weak target (after Li and Hoiem, Learning without forgetting, doi:10.1109/TPAMI.2017.2773081).
+    mask, is regressed only where everything is labelled. Scribbles leave the network's own earlier answer elsewhere as
+    a weak target, the weaker the less sure that was (after Li and Hoiem, Learning without forgetting,
+    doi:10.1109/TPAMI.2017.2773081).
 
     Args:
         network: a :class:`bundle.networks.CascadeEnsemble` in evaluation mode, left as it is.
@@ -63,12 +64,13 @@ def tuned(
     student = copy.deepcopy(network).eval().requires_grad_(True)
     device = next(student.parameters()).device
     crops = _crops(seed)
-    items = [_prepared(annotation, settings, network) for annotation in annotations]
+    telling = [annotation for annotation in annotations if (annotation.label != UNLABELLED).any()]
+    items = [_prepared(annotation, settings, network) for annotation in telling]
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(student.parameters(), RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.2)
-    for step in range(steps):
-        batch = [crops(items[rng.integers(len(items))]) for _ in range(BATCH)]
+    for step in range(steps if items else 0):
+        batch = [crops(items[rng.integers(len(items))])[0] for _ in range(BATCH)]
         images, targets = (
             torch.stack([torch.as_tensor(item[key]) for item in batch]).to(device) for key in ("image", "target")
         )
@@ -80,6 +82,20 @@ def tuned(
         schedule.step()
         progress(step + 1)
     return student.requires_grad_(False)
+
+
+def mean_of(networks: Sequence[nn.Module]) -> nn.Module:
+    """A network whose weights are the mean of those of networks of one kind.
+
+    After Wortsman et al., Model soups, arXiv:2203.05482.
+
+    Args:
+        networks: students of one network, of which each was trained a little.
+    """
+    network = networks[0]
+    for number, other in enumerate(networks[1:], 2):
+        network = blended(network, other, 1 / number)
+    return network
 
 
 def blended(before: nn.Module, after: nn.Module, share: float) -> nn.Module:
@@ -104,11 +120,12 @@ def blended(before: nn.Module, after: nn.Module, share: float) -> nn.Module:
 
 
 def _crops(seed: int) -> Compose:
+    """Makes a list of one crop, in whose middle something is labelled."""
     both = ["image", "target"]
     transform = Compose(
         [
-            SpatialPadd(both, CROP, mode="reflect"),
-            RandSpatialCropd(both, CROP, random_size=False),
+            SpatialPadd([*both, "drawn"], CROP, mode="reflect"),
+            RandWeightedCropd(both, "drawn", (CROP, CROP)),
             RandFlipd(both, 0.5, 0),
             RandFlipd(both, 0.5, 1),
             RandRotate90d(both, 0.5),
@@ -123,7 +140,7 @@ def _crops(seed: int) -> Compose:
 
 
 def _prepared(annotation: Annotation, settings: Settings, network: nn.Module) -> dict[str, torch.Tensor]:
-    """Image ``[1, X, Y]`` and target ``[4, X, Y]`` at the scale of the settings.
+    """Image ``[1, X, Y]``, target ``[4, X, Y]`` and what is labelled ``[1, X, Y]``, at the scale of the settings.
 
     The target's channels are vessel, how much that counts, D, and how much that counts.
     """
@@ -136,27 +153,31 @@ def _prepared(annotation: Annotation, settings: Settings, network: nn.Module) ->
     if settings.scale != 1:
         options = {"scale_factor": settings.scale, "mode": "bilinear", "antialias": settings.scale < 1}
         image = F.interpolate(image[None], **options)[0].clamp(0, 1)
-        target = F.interpolate(target[None], size=image.shape[1:], mode="nearest")[0]
+        if annotation.whole:
+            target = F.interpolate(target[None], size=image.shape[1:], mode="nearest")[0]
+        else:  # of which a stroke of one pixel would vanish
+            target = F.adaptive_max_pool2d(target, image.shape[1:])
+    drawn = (target[1:2] > 0).float()
     if not annotation.whole:
         with torch.inference_mode():
             remembered = network(image[None].to(next(network.parameters()).device))[0].float().cpu()
-        unlabelled = target[1:2] == 0
-        target[0:1] = torch.where(unlabelled, remembered, target[0:1])
+        target[0:1] = torch.where(drawn > 0, target[0:1], remembered)
         # strokes are few: as a whole they count as much as all the rest
-        labelled = max(float((~unlabelled).float().mean()), 1e-6)
-        target[1:2] = torch.where(unlabelled, torch.tensor(REMEMBERED), torch.tensor(min(1 / labelled, 100.0)))
-    return {"image": image.float(), "target": target}
+        strokes = min(1 / max(float(drawn.mean()), 1e-6), 100.0)
+        target[1:2] = torch.where(drawn > 0, torch.tensor(strokes), REMEMBERED * (2 * remembered - 1) ** 2)
+    return {"image": image.float(), "target": target, "drawn": drawn}
 
 
 def _loss(stages: dict[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
     vessel, weight, distance, distance_weight = target.split(1, 1)
+    labelled = (weight >= 1).float()  # what is remembered is no truth that Dice could be of
     loss = vessel.new_zeros(())
     for name, output in stages.items():
         if name.endswith("distance"):
             loss = loss + _mean(F.mse_loss(output, distance, reduction="none"), distance_weight)
         else:
             entropy = F.binary_cross_entropy_with_logits(output, vessel, reduction="none")
-            loss = loss + _mean(entropy, weight) + _dice_loss(output, vessel, weight.clamp(max=1))
+            loss = loss + _mean(entropy, weight) + _dice_loss(output, vessel, labelled)
     return loss
 
 

@@ -9,12 +9,13 @@ Give one image and its label, or several pairs. A label is
 Of a stack that will be segmented slice by slice, give the stack, a label of one slice, and --slice with its number. A
 label with all the stack's slices does as well: only slices on which something is drawn count.
 
-What is best is tried on held-back halves of the annotation: to leave everything as it is, other settings (contrast,
-scale, thresholds), or weights that are trained further. A change must be worth a point of Dice and lose on no half. OUT
-gets
+What is best is tried on thirds of the annotation that are held back in turn; those of a slice also as bright and as
+noisy as two other slices of its stack. Tried are: to leave everything as it is, other settings (contrast, scale,
+thresholds), and weights that are trained further, of which some of the old is kept. A change must be worth a point of
+Dice, and more than its standard error. OUT gets
 
   adapted.pt     weights and settings; give OUT to segment --weights
-  adapted.json   what was tried, and its Dice on the held-back halves
+  adapted.json   what was tried, and its Dice on what was held back
   adapted.png    the mask before and after, on the first annotated image
   provenance.json  of which files and words all that was made
 
@@ -124,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     target.unlink(missing_ok=True)  # it says that the others are there
     write_record(record_path(arguments.output), outputs)
     write_adapted(arguments.output, adapted, annotations[0], network, settings, mode, weights)
-    print(f"Dice on the held-back halves: {', '.join(f'{name} {dice:.3f}' for name, dice in adapted.tried.items())}")
+    print(f"Dice on what was held back: {', '.join(f'{name} {dice:.3f}' for name, dice in adapted.tried.items())}")
     words = {
         "unchanged": "nothing tried is surely better than the weights as they are",
         "settings": "other settings are best",

@@ -431,7 +431,7 @@ class VesselPanel(QWidget):
                 "weights": "weights trained further are better",
             }
             self.weights.setText(str(folder))
-            line = f"{what[adapted.kind]}: Dice on held-back halves {unchanged:.3f}, now {adapted.expected:.3f}"
+            line = f"{what[adapted.kind]}: Dice on what was held back {unchanged:.3f}, now {adapted.expected:.3f}"
             if adapted.kind == "unchanged":
                 return line
             self.scale.clear()  # that of the settings is taken

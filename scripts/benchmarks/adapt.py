@@ -1,9 +1,11 @@
 """How much ``adapt`` brings: from the middle slice of each stack of vesselNN to its other slices, into a CSV.
 
     python -m scripts.benchmarks.adapt DIR --output OUT.csv [--every 4] [--teach slice scribbles] [--stacks NAME ...]
+    python -m scripts.benchmarks.adapt --phantoms FAMILY ... --output OUT.csv
 
-DIR holds ``vesselnn``. Taught are the whole middle slice, or 20 strokes of 30 pixels on it, ten along vessels and ten
-beside them, drawn by chance from its mask. Judged is every fourth of the other slices, each by itself (in ``segment
+DIR holds ``vesselnn``; what ``adapt`` itself does is chosen on phantoms, small ones that no other benchmark has. Taught
+are the whole middle slice, or 20 strokes of 30 pixels on it, ten along vessels and ten beside them, drawn by chance
+from its mask. Judged is every fourth of the other slices, each by itself (in ``segment
 --mode stack`` thresholds and morphology go through the volume), before and after, with the weights and settings that
 ``adapt`` chose. Pictures of errors (no grey values) go beside OUT.csv: NAME-TEACH-before.png and -after.png. What is in
 the table stays as it is.
@@ -16,9 +18,10 @@ import csv
 import logging
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,11 +29,12 @@ from monai.bundle import ConfigParser
 from scipy.ndimage import binary_dilation
 from torch import nn
 
-from bundle.adaptation import Annotation, Settings, adapt, mask_of, probability, scribbled
+from bundle.adaptation import Settings, adapt, annotated_slices, mask_of, probability
 from bundle.home import INFERENCE, shipped_weights
 from bundle.io import atomic
 from bundle.metrics import Confusion, skeleton
 from bundle.networks import load_weights
+from bundle.phantoms import FAMILIES, make_phantom
 from bundle.pictures import error_overlay, write_png
 from bundle.segmentation import WholeOrWindowsInferer
 from bundle.transforms import LinearContrast
@@ -38,7 +42,8 @@ from bundle.transforms import LinearContrast
 from .microscopes import Case, vesselnn
 
 STROKES, LENGTH = 20, 30
-COLUMNS = ("stack", "teach", "chosen", "settings", "before", "after", "held_back", "seconds")
+SHAPE, SEED = (9, 160, 160), 7000  # of the phantoms
+COLUMNS = ("stack", "teach", "chosen", "settings", "before", "after", "held_back", "seconds", "core_seconds")
 
 
 def strokes(mask: np.ndarray, seed: int) -> np.ndarray:
@@ -76,16 +81,18 @@ def _walk(place: np.ndarray, start: np.ndarray, rng: np.random.Generator) -> np.
     return np.array(pixels)
 
 
-def contrasted(image: np.ndarray) -> dict[str, np.ndarray]:
-    """A stack ``[X, Y, Z]`` by each contrast that may be chosen."""
-    tensor = torch.from_numpy(np.ascontiguousarray(image))[None]
-    return {per: np.asarray(LinearContrast(per=per)(tensor))[0] for per in ("slice", "volume")}
+def phantoms(families: Sequence[str]) -> Iterator[Case]:
+    """A small stack of each family, with the vessel within half a step of each slice."""
+    for family in families:
+        phantom = make_phantom(SHAPE, seed=SEED, index=0, family=family)
+        yield Case(family, phantom.stack.T, phantom.slab_mask.T)
 
 
-def found(images: dict[str, np.ndarray], slices: range | list[int], network: nn.Module, chosen: Settings) -> np.ndarray:
-    """The masks of some slices, ``[N, X, Y]``."""
+def found(image: np.ndarray, slices: list[int], network: nn.Module, chosen: Settings) -> np.ndarray:
+    """The masks of some slices of a stack ``[X, Y, Z]``: ``[N, X, Y]``."""
     inferer = WholeOrWindowsInferer(scale=chosen.scale)
-    seen = images[chosen.contrast]
+    per: Literal["slice", "volume"] = "volume" if chosen.contrast == "volume" else "slice"
+    seen = np.asarray(LinearContrast(per=per)(torch.from_numpy(np.ascontiguousarray(image))[None]))[0]
     maps = [probability(np.ascontiguousarray(seen[..., z]), network, inferer) for z in slices]
     return np.array([mask_of(each, chosen.low, chosen.high) for each in maps])
 
@@ -94,21 +101,19 @@ def row(case: Case, teach: str, network: nn.Module, every: int, folder: Path) ->
     """Adapt to a stack, and judge."""
     middle = case.image.shape[-1] // 2
     judged = [z for z in range(middle % every, case.image.shape[-1], every) if z != middle]
-    images = contrasted(case.image)
-    label = case.mask[..., middle].astype(np.int8)
+    label = case.mask[..., middle].astype(np.uint8)
     if teach == "scribbles":
-        label = scribbled(strokes(case.mask[..., middle], zlib.crc32(case.name.encode())))
-    annotation = Annotation(
-        case.name, {n: np.ascontiguousarray(a[..., middle]) for n, a in images.items()}, label, teach == "slice"
-    )
-    start = time.perf_counter()
+        label = strokes(case.mask[..., middle], zlib.crc32(case.name.encode()))
+    start, busy = time.perf_counter(), time.process_time()
+    known = annotated_slices(case.name, case.image.T, {middle: label.T}, scribbles=teach == "scribbles")
     settings = Settings("slice")
-    adapted = adapt(network, [annotation], settings)
-    seconds = time.perf_counter() - start
+    adapted = adapt(network, known, settings)
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    print(*(f"{name} {dice:.3f}" for name, dice in adapted.tried.items()), sep=", ", flush=True)
     true = np.moveaxis(case.mask[..., judged], -1, 0)
     dice = {}
     for name, net, chosen in (("before", network, settings), ("after", adapted.network, adapted.settings)):
-        masks = found(images, judged, net, chosen)
+        masks = found(case.image, judged, net, chosen)
         dice[name] = float(np.nanmean([Confusion.between(*pair).dice for pair in zip(masks, true, strict=True)]))
         show = len(judged) // 2
         write_png(folder / f"{case.name}-{teach}-{name}.png", error_overlay(masks[show].T, true[show].T))
@@ -121,15 +126,16 @@ def row(case: Case, teach: str, network: nn.Module, every: int, folder: Path) ->
         "after": f"{dice['after']:.4f}",
         "held_back": f"{adapted.expected:.4f}",
         "seconds": f"{seconds:.0f}",
+        "core_seconds": f"{busy:.0f}",
     }
 
 
-def rows(data: Path, arguments: argparse.Namespace, there: list[dict]) -> Iterator[dict[str, object]]:
+def rows(cases: Iterable[Case], arguments: argparse.Namespace, there: list[dict]) -> Iterator[dict[str, object]]:
     """What is not in the table yet."""
     config = ConfigParser()
     config.read_config(INFERENCE)
     network = load_weights(config.get_parsed_content("network_def"), shipped_weights("stack")).eval()
-    for case in vesselnn(data):
+    for case in cases:
         for teach in arguments.teach:
             done = any((one["stack"], one["teach"]) == (case.name, teach) for one in there)
             if not done and (not arguments.stacks or case.name in arguments.stacks):
@@ -139,18 +145,22 @@ def rows(data: Path, arguments: argparse.Namespace, there: list[dict]) -> Iterat
 def main() -> None:
     """Adapt to each stack, and say what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", help="not needed with --phantoms")
+    parser.add_argument("--phantoms", nargs="+", choices=tuple(FAMILIES), metavar="FAMILY", default=())
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--every", type=int, default=4, help="slice that is judged (default: %(default)s)")
     parser.add_argument("--teach", nargs="+", choices=("slice", "scribbles"), default=("slice", "scribbles"))
     parser.add_argument("--stacks", nargs="+", metavar="NAME", help="default: all")
     arguments = parser.parse_args()
+    if bool(arguments.phantoms) == bool(arguments.data):
+        parser.error("give the folder of vesselnn, or --phantoms")
     logging.disable(logging.WARNING)  # how each file is read
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     made: list[dict] = []
     if arguments.output.exists():
         made = list(csv.DictReader(arguments.output.open(encoding="utf-8")))
-    for one in rows(arguments.data, arguments, list(made)):
+    cases = phantoms(arguments.phantoms) if arguments.phantoms else vesselnn(arguments.data)
+    for one in rows(cases, arguments, list(made)):
         made.append(one)
         print(*one.values(), flush=True)
         with atomic(arguments.output) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
