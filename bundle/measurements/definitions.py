@@ -88,7 +88,7 @@ IMAGES = (
     Column("murray_ratio_median", "1", "median of sum of r_daughter^3 / r_parent^3 at branch points of three"),
     Column("strahler_max", "1", "highest Strahler order of a piece without loops, the widest end its root"),
     Column("expected_length", "unit", "sum of length times probability that the segment exists"),
-    Column("interval", "", "which intervals _low and _high are; none where only a mask is given"),
+    Column("interval", "", "which intervals _low and _high are, and what has none; why there are none"),
 )
 
 SEGMENTS = (

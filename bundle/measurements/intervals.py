@@ -1,10 +1,10 @@
 """How far each number may be from what a perfect mask would give: 90 % intervals from the two cascades.
 
-The mask is made again 15 times: of S, and of the higher and the lower of the two cascades' probabilities at each pixel
-(S ± |L − N| / 2), each at five shifts of both thresholds. What the number's logarithm varies by over them, its spread,
-is small where the cascades are sure and agree. By how many spreads measured numbers lie from true ones was found on
-phantoms (``python -m scripts.benchmarks.calibrate_intervals``) and stands in interval_constants.json. That it holds for
-an image assumes that the image is to the network as those phantoms are.
+The mask is made again several times: of S at shifted thresholds, and of the higher and the lower of the two cascades'
+probabilities at each pixel, S ± |L − N| / 2. What the number's logarithm varies by over them, its spread, is small
+where the cascades are sure and agree. By how many spreads measured numbers lie from true ones was found on phantoms,
+for images and for stacks (``python -m scripts.benchmarks.calibrate_intervals``), and stands in interval_constants.json.
+That it holds for an image assumes that the image is to the network as those phantoms are.
 """
 
 from __future__ import annotations
@@ -33,15 +33,21 @@ __all__ = [
     "add_intervals",
     "constants",
     "measure_sections",
+    "not_calibrated",
     "replicate",
     "replicate_masks",
     "spread",
 ]
 
-SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of both thresholds, in logits
+# by a mask's dimensions: by how much of |L − N| each replicate's probability lies off S, and the shift of both
+# thresholds in logits. A stack takes long to measure: it is made again by one change at a time
+PLAIN = (0.0, 0.0)
+WAYS = {
+    2: tuple((part, shift) for part in (0.0, 0.5, -0.5) for shift in (-1.0, -0.5, 0.0, 0.5, 1.0)),
+    3: ((0.0, -1.0), PLAIN, (0.0, 1.0), (0.5, 0.0), (-0.5, 0.0)),
+}
 LOW, HIGH, GAPS, FRAGMENTS = 0.45, 0.95, 2, 30  # as in configs/inference.json
 AGREES = 0.9  # Dice of the mask with the one that the probability gives, below which it is of something else
-LEAST = 8  # replicates in which a number must be defined
 COUNTS = {"branch_points", "end_points", "segments", "pieces", "loops"}
 DENSITIES = {"length_density": "length", "branch_point_density": "branch_points"}  # which have their numbers' intervals
 INTERVALS = tuple(column.name for column in IMAGES if column.interval and column.name not in DENSITIES)
@@ -54,8 +60,8 @@ class Replicates:
     """What the replicates say of an image.
 
     Args:
-        image: for each quantity its values over the replicates, ``[15]``, NaN where it is not defined.
-        segments: "length" and "diameter_mean" of each segment, ``[E, 15]``.
+        image: for each quantity its values over the R replicates, ``[R]``, NaN where it is not defined.
+        segments: "length" and "diameter_mean" of each segment, ``[E, R]``.
         bottleneck: the least S along each segment's centre line, ``[E]``.
         agreement: Dice of the mask with the replicate that nothing was shifted in.
     """
@@ -67,20 +73,22 @@ class Replicates:
 
 
 def replicate_masks(probability: np.ndarray, disagreement: np.ndarray) -> Iterator[np.ndarray]:
-    """The 15 masks: of S, of S + |L − N| / 2, of S − |L − N| / 2, each at five shifts of the thresholds.
+    """The masks that might as well have come out, one after the other: 15 of an image, 5 of a stack.
+
+    Of an image S, S + |L − N| / 2 and S − |L − N| / 2, each at five shifts of the thresholds from low to high; of a
+    stack S at three shifts, then the other two as they are.
 
     Args:
         probability: S, 0 to 1, ``[Y, X]`` or ``[Z, Y, X]``.
         disagreement: |L − N|, of the same shape.
 
     Yields:
-        Bool, of the same shape; the third is that of S as it is.
+        Bool, of the same shape.
     """
-    for part in (0.0, 0.5, -0.5):
-        values = np.clip(probability + part * disagreement, 0, 1).astype(np.float32)
-        for shift in SHIFTS:
-            mask = HysteresisThreshold(_shifted(LOW, shift), _shifted(HIGH, shift))(values[None])
-            yield np.asarray(RemoveFragments(FRAGMENTS)(CloseGaps(GAPS)(mask)))[0] != 0
+    for part, shift in WAYS[probability.ndim]:
+        values = np.clip(probability + part * disagreement, 0, 1, dtype=np.float32)
+        mask = HysteresisThreshold(_shifted(LOW, shift), _shifted(HIGH, shift))(values[None])
+        yield np.asarray(RemoveFragments(FRAGMENTS)(CloseGaps(GAPS)(mask)))[0] != 0
 
 
 def _shifted(threshold: float, shift: float) -> float:
@@ -94,7 +102,7 @@ def replicate(
     disagreement: np.ndarray,
     **options: Any,
 ) -> Replicates:
-    """Measure the replicates of an image.
+    """Measure the replicates of an image, one after the other: so many times as long, in no more memory.
 
     Args:
         measurement: of the mask.
@@ -105,8 +113,8 @@ def replicate(
     """
     spacing = None if measurement.unit == "pixel" else measurement.spacing
     rows, lengths, widths, agreement = [], [], [], math.nan
-    for n, other in enumerate(replicate_masks(probability, disagreement)):
-        if n == SHIFTS.index(0.0):
+    for way, other in zip(WAYS[mask.ndim], replicate_masks(probability, disagreement), strict=True):
+        if way == PLAIN:
             agreement = _dice(mask, other)
         row = measure_mask(other, spacing, **options).image
         rows.append([float(row[name]) for name in INTERVALS])
@@ -170,15 +178,15 @@ def _dice(mask: np.ndarray, other: np.ndarray) -> float:
 
 
 def spread(values: np.ndarray, count: bool = False) -> float:
-    """Standard deviation of the logarithms over the replicates (of n + 1 for counts); NaN of fewer than eight."""
+    """Standard deviation of the logarithms over the replicates (of n + 1 for counts); NaN if half or fewer have one."""
     values = np.asarray(values, dtype=float) + (1 if count else 0)
-    values = values[np.isfinite(values) & (values > 0)]
-    return float(np.log(values).std()) if len(values) >= LEAST else math.nan
+    known = values[np.isfinite(values) & (values > 0)]
+    return float(np.log(known).std()) if 2 * len(known) > len(values) else math.nan
 
 
 @cache
 def constants() -> Mapping:
-    """interval_constants.json; empty where nothing is calibrated."""
+    """interval_constants.json: by axes, "YX" and "ZYX"; empty where nothing is calibrated."""
     return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
 
 
@@ -192,12 +200,13 @@ def add_intervals(measurement: Measurement, replicates: Replicates, calibrated: 
 
     Returns:
         The measurement with ``…_low`` and ``…_high`` of each quantity that has an interval, the segments' probability
-        to exist, and the expected length; without them, and a word why, where none is known.
+        to exist, and the expected length; ``interval`` names the quantities that have a value and no interval. Without
+        all of them, and a word why, where none is known.
     """
     calibrated = constants() if calibrated is None else calibrated
     of = calibrated.get(measurement.axes)
     if of is None:
-        return _without(measurement, f"none: not calibrated for {measurement.axes}")
+        return not_calibrated(measurement)
     if not replicates.agreement >= AGREES:
         line = "the mask is not the one that the probability gives; there are no intervals"
         return _without(measurement, "none: mask and probability differ", line)
@@ -205,9 +214,9 @@ def add_intervals(measurement: Measurement, replicates: Replicates, calibrated: 
     for name in INTERVALS:
         if name in of["image"]:
             row |= _interval(name, row[name], replicates.image[name], of["image"][name])
-    for name, count in DENSITIES.items():
-        for end in ("low", "high") if f"{count}_low" in row and row[count] else ():
-            row[f"{name}_{end}"] = row[f"{count}_{end}"] * row[name] / row[count]
+    for name, number in DENSITIES.items():
+        for end in ("low", "high") if f"{number}_low" in row and row[number] else ():
+            row[f"{name}_{end}"] = row[f"{number}_{end}"] * row[name] / row[number]
     segments, expected = [], 0.0
     for e, segment in enumerate(measurement.segments):
         segment = dict(segment)
@@ -220,8 +229,14 @@ def add_intervals(measurement: Measurement, replicates: Replicates, calibrated: 
         expected += segment["exists"] * segment["length"]
         segments.append(segment)
     row["expected_length"] = expected
-    row["interval"] = "90 %"
+    lacking = [name for name in INTERVALS if math.isfinite(row[name]) and f"{name}_low" not in row]
+    row["interval"] = "90 %" + (f"; none of {', '.join(lacking)}" if lacking else "")
     return replace(measurement, image=row, segments=segments)
+
+
+def not_calibrated(measurement: Measurement) -> Measurement:
+    """The measurement, and the word that intervals of its kind are not known."""
+    return _without(measurement, f"none: not calibrated for {measurement.axes}")
 
 
 def _without(measurement: Measurement, why: str, *remarks: str) -> Measurement:

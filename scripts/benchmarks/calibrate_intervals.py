@@ -1,11 +1,14 @@
 """Find how far measured numbers lie from true ones on phantoms, and how well intervals made of it cover them.
 
-    python -m scripts.benchmarks.calibrate_intervals [--count 400] [--side 160] [--work runs/intervals]
+    python -m scripts.benchmarks.calibrate_intervals [--of stacks] [--count 400] [--side 160] [--work runs/intervals]
 
-Writes bundle/measurements/interval_constants.json and docs/results/measurements/coverage.csv.
+Writes its part of bundle/measurements/interval_constants.json, and docs/results/measurements/coverage.csv, of stacks
+coverage_stacks.csv.
 
-Phantoms are stacks of 16 slices that are fused and segmented as by "segment"; true is what is measured of the projected
-true mask, so that an interval says what a perfect mask would give. There are three sets of them, of seeds of their own:
+Phantoms are stacks of 16 slices, each with the voxels of its microscope. They are fused and segmented as by "segment",
+and true is what is measured of the projected true mask; or, of stacks, they are segmented slice by slice as by "segment
+--mode stack", and true is what is measured in 3D of the mask that the slices' weights are trained to find. So an
+interval says what a perfect mask would give. There are three sets of them, of seeds of their own:
 A gives the median bias and the floor below which no spread is believed, B the factor by split conformal, C the
 coverage. The families of A and B are all but one; that one is in C alone. What was measured of each phantom is kept in
 the working folder, by the weights that it was measured with, so that an interrupted run goes on.
@@ -18,7 +21,9 @@ import csv
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,78 +33,126 @@ from scipy.ndimage import binary_dilation
 from scipy.optimize import isotonic_regression
 from tqdm import tqdm
 
-from bundle.home import INFERENCE, ROOT, WEIGHTS
+from bundle.home import INFERENCE, ROOT, shipped_weights
 from bundle.io import atomic
 from bundle.measurements import COUNTS, INTERVALS, SEGMENTS, measure, measure_sections, replicate, spread
-from bundle.phantoms import FAMILIES, make_phantom
+from bundle.phantoms import FAMILIES, Phantom, make_phantom
 from bundle.segmentation import WithDisagreement
 
 HERE = Path(__file__).resolve().parents[2]
 CONSTANTS = HERE / "bundle" / "measurements" / "interval_constants.json"
-COVERAGE = HERE / "docs" / "results" / "measurements" / "coverage.csv"
+RESULTS = HERE / "docs" / "results" / "measurements"
 SEEDS = {"A": 31, "B": 32, "C": 33}
 UNSEEN = "two-photon"  # the family of phantoms that is never calibrated on
 LEVEL = 0.9  # the share of numbers that an interval shall hold
 
 
-class Chain:
-    """From a stack to probability, disagreement and mask, as by ``segment``."""
+@dataclass(frozen=True)
+class Kind:
+    """Of what intervals are calibrated.
 
-    def __init__(self) -> None:
+    Args:
+        axes: of the masks, under which the constants stand.
+        mode: of ``segment``.
+        coverage: the table of what came out.
+    """
+
+    axes: Literal["YX", "ZYX"]
+    mode: Literal["fused", "stack"]
+    coverage: Path
+
+    def truth(self, phantom: Phantom) -> np.ndarray:
+        """The mask that would be perfect."""
+        return phantom.projected_mask if self.mode == "fused" else phantom.slab_mask
+
+    def spacing(self, phantom: Phantom) -> tuple[float, ...]:
+        """Of the mask."""
+        return phantom.spacing[-len(self.axes) :]
+
+
+KINDS = {
+    "images": Kind("YX", "fused", RESULTS / "coverage.csv"),
+    "stacks": Kind("ZYX", "stack", RESULTS / "coverage_stacks.csv"),
+}
+
+
+class Chain:
+    """From a stack to probability, disagreement and mask, as by ``segment``.
+
+    Args:
+        mode: "fused", or "stack" for slice by slice.
+    """
+
+    def __init__(self, mode: Literal["fused", "stack"] = "fused") -> None:
         parser = ConfigParser()
         parser.read_config(INFERENCE)
         parser["bundle_root"] = str(ROOT)
-        parser["weights_file"] = WEIGHTS
+        parser["weights_file"] = shipped_weights(mode)
         parser["device"] = torch.device("cpu")
-        self.before = Compose(parser.get_parsed_content("fusion"))
+        self.before = Compose(parser.get_parsed_content("fusion" if mode == "fused" else "slices"))
         self.network = WithDisagreement(parser.get_parsed_content("network").eval())
         self.inferer = parser.get_parsed_content("inferer")
         self.after = parser.get_parsed_content("postprocessing")
 
     def __call__(self, stack: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The fused image, the mask, S and |L - N|, all ``[Y, X]``."""
+        """The grey values, the mask, S and |L - N|: of the fused image ``[Y, X]``, or of the stack ``[Z, Y, X]``."""
         data = self.before({"image": torch.as_tensor(stack.T[None].astype(np.float32))})
         with torch.inference_mode():
-            both = self.inferer(data["image"][None], self.network)[0]
+            both = self._both(data["image"])
         data["pred"], disagreement = both[:1], both[1]
         data = self.after(data)
-        fused, mask, probability = (np.asarray(data[name][0]).T for name in ("original", "pred", "probability"))
-        return fused, mask != 0, probability, np.asarray(disagreement).T
+        grey, mask, probability = (np.asarray(data[name][0]).T for name in ("original", "pred", "probability"))
+        return grey, mask != 0, probability, np.asarray(disagreement).T
+
+    def _both(self, image: torch.Tensor) -> torch.Tensor:
+        """S and |L - N| ``[2, X, Y]`` of an image ``[1, X, Y]``, or ``[2, X, Y, Z]`` of the slices of a stack."""
+        if image.ndim == 3:
+            return self.inferer(image[None], self.network)[0]
+        return torch.stack([self._both(plane) for plane in image.unbind(-1)], dim=-1)
 
 
 def main() -> None:
     """Measure what is missing, calibrate, and write both files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--of", choices=list(KINDS), default="images", help="(default: %(default)s)")
     parser.add_argument("--count", type=int, default=400, help="phantoms of each set (default: %(default)s)")
     parser.add_argument("--side", type=int, default=160, help="pixels of a side (default: %(default)s)")
     parser.add_argument("--work", type=Path, default=HERE / "runs" / "intervals")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    weights = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
-    folder = arguments.work / f"{weights}_{arguments.side}"
-    chain = Chain()
+    kind = KINDS[arguments.of]
+    weights = hashlib.sha256(shipped_weights(kind.mode).read_bytes()).hexdigest()[:12]
+    folder = arguments.work / f"{arguments.of}_{weights}_{arguments.side}"
+    chain = Chain(kind.mode)
     sets: dict[str, list[dict]] = {name: [] for name in SEEDS}
     # a phantom of each set by turns, so that an interrupted run has something of all
     for index in tqdm(range(arguments.count), desc="calibrate", disable=None):
         for name, seed in SEEDS.items():
             kept = folder / f"{seed}_{index:04}.json"
             if not kept.exists():
-                found = phantom_rows(chain, seed, index, arguments.side, family_of(name, index))
+                phantom = make_phantom(
+                    (16, arguments.side, arguments.side), seed=seed, index=index, family=family_of(name, index)
+                )
+                found = {"family": family_of(name, index) or "first", **phantom_rows(chain, phantom, kind)}
                 with atomic(kept) as partial:
                     partial.write_text(json.dumps(found), encoding="utf-8")
             sets[name].append(json.loads(kept.read_text(encoding="utf-8")))
     constants = calibrated(sets["A"], sets["B"])
     note = {"weights": weights, "phantoms": arguments.count, "side": arguments.side, "level": LEVEL}
-    with atomic(CONSTANTS) as partial:
-        text = json.dumps(
-            {"made_by": "python -m scripts.benchmarks.calibrate_intervals", **note, "YX": constants}, indent=1
-        )
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_constants(kind.axes, {**note, **constants})
     rows = coverage(sets["C"], constants)
-    with atomic(COVERAGE) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
+    with atomic(kind.coverage) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+
+
+def write_constants(axes: str, constants: dict) -> None:
+    """Put what was found for these axes into the file, which keeps what it has of others."""
+    known = json.loads(CONSTANTS.read_text(encoding="utf-8")) if CONSTANTS.exists() else {}
+    known = {"made_by": "python -m scripts.benchmarks.calibrate_intervals", **known, axes: constants}
+    with atomic(CONSTANTS) as partial:
+        partial.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
 def family_of(name: str, index: int) -> str | None:
@@ -108,17 +161,15 @@ def family_of(name: str, index: int) -> str | None:
     return families[index % len(families)]
 
 
-def phantom_rows(chain: Chain, seed: int, index: int, side: int, family: str | None) -> dict:
+def phantom_rows(chain: Chain, phantom: Phantom, kind: Kind) -> dict:
     """What is true, what is measured, and how it varies over the replicates, of one phantom."""
-    phantom = make_phantom((16, side, side), seed=seed, index=index, family=family)
-    spacing = phantom.spacing[1:]
-    true_mask = phantom.projected_mask
+    true_mask, spacing = kind.truth(phantom), kind.spacing(phantom)
     truth = measure(true_mask, spacing).image
-    fused, mask, probability, disagreement = chain(phantom.stack)
-    found = measure(mask, spacing, image=fused)
-    row = {"family": family or "first", "unseen": family == UNSEEN, "quantities": {}, "segments": []}
+    grey, mask, probability, disagreement = chain(phantom.stack)
+    row: dict = {"quantities": {}, "segments": []}
     if not mask.any():
         return row
+    found = measure(mask, spacing, image=grey)
     replicates = replicate(found, mask, probability, disagreement)
     for name in INTERVALS:
         s = spread(replicates.image[name], name in COUNTS)
@@ -197,7 +248,7 @@ def _constant(first: np.ndarray, second: np.ndarray, count: bool) -> dict | None
 def coverage(rows: list[dict], constants: dict) -> list[dict]:
     """How often the intervals hold the truth, and how wide they are, in set C: all of it, and the family not seen."""
     table = []
-    for part, some in (("all", rows), ("unseen family", [row for row in rows if row["unseen"]])):
+    for part, some in (("all", rows), ("unseen family", [row for row in rows if row["family"] == UNSEEN])):
         for name, constant in constants["image"].items():
             table.append(_covered(part, name, pairs(some, name), constant, name in COUNTS))
         for name, constant in constants["segments"].items():

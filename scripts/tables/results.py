@@ -63,9 +63,9 @@ def recorded(name: str) -> str:
     return plain(read(name)) if (DOCS / "results" / name).exists() else "Not measured with the present weights."
 
 
-def coverage() -> str:
+def coverage(name: str) -> str:
     """How often intervals hold the truth, if it was found out."""
-    name = "measurements/coverage.csv"
+    name = f"measurements/{name}.csv"
     return plain(read(name)) if (DOCS / "results" / name).exists() else "They are not calibrated yet: none is given."
 
 
@@ -213,7 +213,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "platforms": platforms,
     "right_answers": lambda: plain(read("measurements/right_answers.csv")),
     "measure_speed": lambda: plain(read("measurements/measure_speed.csv")),
-    "coverage": coverage,
+    "coverage": lambda: coverage("coverage"),
+    "coverage_stacks": lambda: coverage("coverage_stacks"),
     "phantoms": lambda: plain([row for row in read("measurements/phantoms.csv") if row["family"] == "all"]),
     "two_people": lambda: plain(
         [{k: v for k, v in row.items() if "holds" not in k} for row in read("measurements/annotators.csv")]
