@@ -43,7 +43,7 @@ def random_ensemble() -> Callable[[Sequence[int], int], CascadeEnsemble]:
 
     def make(channels: Sequence[int], seed: int) -> CascadeEnsemble:
         torch.manual_seed(seed)
-        network = CascadeEnsemble(channels=channels, dbac_scale=1.0)
+        network = CascadeEnsemble(channels=channels, dbac_scale=1.0, shuffle=2)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = None  # the plain mean of what was seen

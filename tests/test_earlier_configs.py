@@ -16,7 +16,7 @@ from bundle.io import open_image
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"0.4.0": ROOT / "tests" / "configs_0.4.0", "today": ROOT / "configs"}
 CHANNELS = [2, 4]
-TINY = {"network_def#channels": CHANNELS, "network_def#dbac_norm": "batch", "device": "cpu"}
+TINY = {"network_def#channels": CHANNELS, "network_def#dbac_norm": "batch", "network_def#shuffle": 2, "device": "cpu"}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

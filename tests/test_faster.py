@@ -19,6 +19,7 @@ NETWORKS = {
     "instance in DBAC": lambda: CascadeEnsemble(1, (8, 16, 4), dbac_scale=1.0, dbac_norm="instance"),
     "three channels, maximum, scales": lambda: CascadeEnsemble(3, (2, 3), dbac_scale=2.0, fusion="maximum"),
     "blocks and widths": lambda: CascadeEnsemble(1, (3, 2, 5), (4, 2, 5, 3), 2, 1, dbac_scale=1.0, norm="instance"),
+    "shuffled pixels": lambda: CascadeEnsemble(1, (8, 16, 4), dbac_scale=1.0, dbac_norm="instance", shuffle=2),
     "U-Net": lambda: ResidualUNet(1, 2, (2, 4, 8)),
     "U-Net++": lambda: ResidualUNetPlusPlus(4, 1, (2, 3, 20)),
 }

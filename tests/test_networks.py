@@ -26,9 +26,10 @@ from bundle.networks import (
     UNet,
     UNetPlusPlus,
     count_parameters,
+    ensemble_of_weights,
     load_weights,
 )
-from bundle.networks.blocks import Head, InstanceNorm, pad_to_multiple, upsample
+from bundle.networks.blocks import Head, InstanceNorm, pad_to_multiple, to_channels, to_pixels, upsample
 from bundle.training import CascadeLoss
 
 torch.set_num_threads(1)
@@ -58,6 +59,7 @@ PUBLIC: dict[str, Callable[..., nn.Module]] = {
     ),
     "no shortcuts": lambda in_channels, channels: DDMAC(in_channels, channels, shortcut_levels=()),
     "instance normalisation": lambda in_channels, channels: CascadeEnsemble(in_channels, channels, norm="instance"),
+    "shuffled pixels": lambda in_channels, channels: CascadeEnsemble(in_channels, channels, dbac_scale=1.0, shuffle=2),
     "DBAC with instance normalisation": lambda in_channels, channels: CascadeEnsemble(
         in_channels, channels, dbac_norm="instance"
     ),
@@ -133,6 +135,33 @@ def test_second_subnetwork_of_dbac_sees_the_image_where_w_is_positive(in_channel
     torch.testing.assert_close(seen[0][:, -1], (0.8 * attended).expand(2, 4, 4))
     torch.testing.assert_close(seen[0][:, 0], ((0.4 if in_channels == 3 else 0.8) * attended).expand(2, 4, 4))
     assert torch.equal(stages["attention"], w)
+
+
+@pytest.mark.parametrize("in_channels", [1, 3])
+@pytest.mark.parametrize("cascade", [DBAC, DDMAC])
+def test_the_equations_hold_pixel_by_pixel_where_pixels_are_channels(cascade, in_channels: int):
+    """(1), (2), (6) to (8): what the second subnetwork sees, put back into pixels, is what the equations say."""
+    network = settled(cascade(in_channels, TINY, shuffle=2)).train()
+    grey = image(2, in_channels, 16, 24)
+    given, attention, seen = (
+        outputs_of(network.coarse.head),
+        outputs_of(network.attention if cascade is DDMAC else network.coarse.head),
+        inputs_of(network.refine.encoder[0]),
+    )
+    stages = network(grey)
+    first, weights = to_pixels(given[0], 2), to_pixels(attention[0], 2)
+    expected = grey * torch.relu(first)
+    if cascade is DDMAC:
+        expected = torch.cat([torch.softmax(weights, 1) * grey, first], 1)
+    torch.testing.assert_close(to_pixels(seen[0], 2), expected)
+    assert torch.equal(stages["attention" if cascade is DBAC else "distance"], first)
+
+
+def test_pixels_as_channels_are_the_squares_they_were():
+    x = torch.arange(2 * 3 * 4 * 6).reshape(2, 3, 4, 6)
+    seen = to_channels(x, 2)
+    assert torch.equal(seen[1, 4:8, 1, 2], x[1, 1, 2:4, 4:6].flatten())
+    assert torch.equal(to_pixels(seen, 2), x)
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])
@@ -420,6 +449,38 @@ def test_widths_that_make_no_network_are_refused(make: Callable[..., nn.Module],
 def test_a_node_without_blocks_is_refused(make: type):
     with pytest.raises(ValueError, match="blocks_per_node"):
         make(1, TINY, blocks_per_node=0)
+
+
+@each_cascade
+@pytest.mark.parametrize("shuffle", [0, -2, 1.5])
+def test_a_shuffle_that_is_no_number_of_pixels_is_refused(make: type, shuffle: float):
+    with pytest.raises(ValueError, match="shuffle"):
+        make(1, TINY, shuffle=shuffle)
+
+
+def test_weights_of_another_arrangement_say_which_settings_take_them(tmp_path: Path):
+    torch.save({"model": CascadeEnsemble(1, (2, 3, 4)).state_dict()}, tmp_path / "earlier.pt")
+    with pytest.raises(InputError) as refused:
+        load_weights(CascadeEnsemble(1, (4, 5), shuffle=2), tmp_path / "earlier.pt")
+    assert '--network_def#channels "[2, 3, 4]" --network_def#shuffle 1' in str(refused.value)
+    load_weights(CascadeEnsemble(1, [2, 3, 4], shuffle=1), tmp_path / "earlier.pt")
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@torch.inference_mode()
+def test_an_ensemble_takes_the_arrangement_of_its_weights(tmp_path: Path, norm: str):
+    """Weights of an earlier version give what they gave; what is no arrangement of it is refused as before."""
+    earlier = settled(CascadeEnsemble(1, (2, 3, 4), dbac_scale=2.0, fusion="maximum", norm="batch", dbac_norm=norm))
+    torch.save({"model": earlier.state_dict()}, tmp_path / "earlier.pt")
+    today = CascadeEnsemble(1, (4, 5), dbac_scale=2.0, fusion="maximum", dbac_norm="instance", shuffle=2).eval()
+    found = ensemble_of_weights(today, tmp_path / "earlier.pt")
+    torch.testing.assert_close(found(image(1, 1, 20, 24)), earlier(image(1, 1, 20, 24)))
+    torch.save({"model": today.state_dict()}, tmp_path / "today.pt")
+    assert ensemble_of_weights(today, tmp_path / "today.pt") is today
+    torch.save({"model": DBAC(1, TINY).state_dict()}, tmp_path / "cascade.pt")
+    for name in ("cascade.pt", "none.pt"):
+        with pytest.raises(InputError):
+            ensemble_of_weights(today, tmp_path / name)
 
 
 # --- scales of the ensemble --------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ shipped_weights = pytest.mark.skipif(not SHIPPED.exists(), reason="the shipped w
 @pytest.fixture(scope="module")
 def network(random_ensemble):
     """The default network with random weights."""
-    return random_ensemble([8, 16, 32, 64, 128], 0)
+    return random_ensemble([16, 32, 64, 128], 0)
 
 
 @pytest.fixture(scope="module")
@@ -662,7 +662,12 @@ def truncated_weights(path):
 
 def narrow_weights(path):
     torch.save(
-        {"model": CascadeEnsemble(channels=[4, 8, 16, 32, 64], dbac_scale=1.0, dbac_norm="instance").state_dict()}, path
+        {
+            "model": CascadeEnsemble(
+                channels=[4, 8, 16, 32], dbac_scale=1.0, dbac_norm="instance", shuffle=2
+            ).state_dict()
+        },
+        path,
     )
 
 

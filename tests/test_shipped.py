@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+from ast import literal_eval
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,9 @@ import pytest
 import tifffile
 import torch
 from monai.bundle import ConfigParser
-from PIL import Image
 from scipy.special import expit
 
+from bundle.home import INFERENCE
 from scripts.release import train_model
 from scripts.shipped import MEASURES, appearance, calibration
 from scripts.shipped import __main__ as command
@@ -89,39 +89,45 @@ def test_another_lens_shows_the_same_brightness_at_another_size(factor: float):
     assert seen.mean().item() == pytest.approx(image.mean().item(), rel=1e-3)
 
 
-def test_the_trainings_of_the_shipped_weights_override_settings_that_the_config_has(tmp_path, monkeypatch):
-    """A misspelt override would be taken without a word, and do nothing."""
-    commands = []
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
-    last = [train_model.train(name, tmp_path / "phantoms", tmp_path / "set", tmp_path) for name in train_model.NORM]
-    assert len(commands) == 6 and len({path for pair in last for path in pair}) == 4
-    for command_line in commands:
-        options = dict(zip(*(iter(word.removeprefix("--") for word in command_line[5:]),) * 2, strict=True))
-        parser = ConfigParser()
-        parser.read_config(ROOT / "configs" / "train.yaml")
-        assert {key for key in options if key not in parser} == {"config_file"}
-        assert ("fine_tune.yaml" in options["config_file"]) == ("weights" in options)
-
-
+@pytest.mark.parametrize("part", train_model.PARTS)
 @pytest.mark.parametrize("cascade", train_model.NORM)
-def test_a_mean_holds_the_mean_of_the_weights_and_statistics_of_its_own(tmp_path, monkeypatch, cascade: str):
-    """Of the images that it is used on: running means of other networks say nothing of it."""
-    monkeypatch.setattr(train_model, "CHANNELS", [2, 3])
-    for kind, values in (("images", 200), ("masks", 1)):
-        (tmp_path / kind).mkdir()
-        for number in range(2):
-            image = np.random.default_rng(number).integers(0, values, (32, 32), endpoint=True)
-            Image.fromarray(image.astype(np.uint8)).save(tmp_path / kind / f"{number}.png")
-    (tmp_path / "split.csv").write_text("stem,split\n0,train\n1,train\n")
-    files, states = [tmp_path / "one.pt", tmp_path / "other.pt"], []
-    for seed, file in enumerate(files):
-        torch.manual_seed(seed)
-        network = ConfigParser({"network": train_model.network_def(cascade)}).get_parsed_content("network")
-        states.append(network.state_dict())
-        torch.save({"model": states[-1]}, file)
-    found = train_model.mean(cascade, files, tmp_path)
-    own = {name for name in found if "running" in name}
-    assert bool(own) == (cascade == "DDMAC")
-    assert not any(torch.equal(found[name], states[0][name]) for name in own)
-    for name in found.keys() - own - {name for name in found if name.endswith("num_batches_tracked")}:
-        torch.testing.assert_close(found[name], (states[0][name] + states[1][name]) / 2)
+def test_the_trainings_of_the_shipped_weights_override_settings_that_the_config_has(tmp_path, cascade, part):
+    """A misspelt override would be taken without a word, and do nothing."""
+    command = train_model.words(cascade, part, tmp_path / "set", tmp_path / "out", tmp_path / "start.pt")
+    options = dict(
+        zip(*(iter(word.removeprefix("--") for word in command[command.index("--config_file") :]),) * 2, strict=True)
+    )
+    parser = ConfigParser()
+    parser.read_config([str(ROOT / name) for name in literal_eval(options.pop("config_file"))])
+    assert {key for key in options if key not in parser} == set()
+    made = ConfigParser({"network": literal_eval(options["network_def"])}).get_parsed_content("network")
+    shipped = ConfigParser.load_config_file(INFERENCE)["network_def"]
+    ensemble = ConfigParser({"network": shipped}).get_parsed_content("network")
+    own = getattr(ensemble, cascade.lower()).state_dict()
+    assert {name: value.shape for name, value in made.state_dict().items()} == {
+        name: value.shape for name, value in own.items()
+    }
+
+
+def test_what_is_shipped_are_the_means_of_the_parts_of_a_training(tmp_path, monkeypatch):
+    """model.pt of the second and the third, stack.pt of the first alone."""
+    config = ConfigParser.load_config_file(INFERENCE)
+    states = {}
+    for number, part in enumerate(train_model.PARTS):
+        for cascade in train_model.NORM:
+            torch.manual_seed(number)
+            network = getattr(
+                ConfigParser({"network": config["network_def"]}).get_parsed_content("network"), cascade.lower()
+            )
+            file = train_model.checkpoint(tmp_path, cascade, part)
+            file.parent.mkdir(parents=True)
+            torch.save({"model": network.state_dict()}, file)
+            states[cascade.lower(), part] = network.state_dict()
+    train_model.publish(tmp_path)
+    name = "coarse.encoder.0.0.residual.0.weight"
+    for file, parts in (("stack", train_model.STACK), ("model", train_model.MODEL)):
+        published = torch.load(tmp_path / f"{file}.pt", weights_only=True)["model"]
+        for cascade in ("dbac", "ddmac"):
+            expected = torch.stack([states[cascade, part][name] for part in parts]).mean(0)
+            torch.testing.assert_close(published[f"{cascade}.{name}"].float(), expected, atol=1e-3, rtol=1e-3)
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["model.pt", "stack.pt"]

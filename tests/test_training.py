@@ -260,7 +260,7 @@ def test_epochs_are_logged_as_plain_lines(runs):
 
 def test_checkpoints_hold_the_weights_of_the_last_and_of_the_best_epoch(runs):
     last, best = (load(runs / "ensemble" / "checkpoints" / name) for name in ("last.pt", "best.pt"))
-    network = CascadeEnsemble(channels=CHANNELS, dbac_norm="instance")
+    network = CascadeEnsemble(channels=CHANNELS, dbac_norm="instance", shuffle=2)
     for checkpoint in (last, best):
         network.load_state_dict(checkpoint["model"])
     scores = [row["dice"] for row in last["history"]]
@@ -563,7 +563,7 @@ def test_fine_tuning_goes_on_from_the_weights(tmp_path, dataset, weights):
     options = {"learning_rate": 1e-9, "max_epochs": 1, "weights": str(weights)}
     workflow("fine_tune", dataset_dir=str(dataset), output_dir=str(tmp_path), **options).run()
     given, tuned = load(weights)["model"], load(tmp_path / "checkpoints" / "last.pt")["model"]
-    for name, _ in CascadeEnsemble(channels=CHANNELS, dbac_norm="instance").named_parameters():
+    for name, _ in CascadeEnsemble(channels=CHANNELS, dbac_norm="instance", shuffle=2).named_parameters():
         torch.testing.assert_close(tuned[name], given[name], atol=1e-7, rtol=0)
 
 
@@ -582,7 +582,9 @@ def evaluated(tmp_path_factory, dataset, weights):
 @pytest.fixture(scope="module")
 def expected(dataset, weights):
     """Masks of the test images and their truth, with rows and columns as on disk, without MONAI's engines."""
-    network = CascadeEnsemble(channels=CHANNELS, dbac_scale=1.0, fusion="maximum", dbac_norm="instance").eval()
+    network = CascadeEnsemble(
+        channels=CHANNELS, dbac_scale=1.0, fusion="maximum", dbac_norm="instance", shuffle=2
+    ).eval()
     network.load_state_dict(load(weights)["model"])
     masks = {}
     for name in ("6", "7"):

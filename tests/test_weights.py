@@ -9,8 +9,8 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundle.home import INFERENCE, STACK_WEIGHTS, WEIGHTS, shipped_weights
-from bundle.networks import CascadeEnsemble, load_weights
-from scripts.release.publish_weights import blend
+from bundle.networks import DBAC, DDMAC, CascadeEnsemble, load_weights
+from scripts.release.publish_weights import blend, sharpen
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,15 @@ def test_a_blend_holds_of_each_its_share():
                 expected = (1 - share - rest) * first.state_dict()[key] + share * second.state_dict()[key]
                 expected = expected + rest * third.state_dict()[key]
                 assert torch.allclose(value.float(), expected.float())
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("cascade", [DBAC, DDMAC])
+@torch.inference_mode()
+def test_sharpening_multiplies_the_logits_of_the_mask_and_nothing_else(cascade, norm):
+    network, image = cascade(1, (2, 3), norm=norm, shuffle=2).eval(), torch.rand(1, 1, 12, 20)
+    before = network.stages(image)
+    sharpen(network, 1.5)
+    after = network.stages(image)
+    for stage, output in before.items():
+        torch.testing.assert_close(after[stage], output * (1.5 if stage == "mask" else 1))

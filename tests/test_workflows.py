@@ -70,7 +70,7 @@ def test_mask_in_training_is_where_the_mean_probability_of_the_final_stages_exce
 def test_exported_networks_agree_with_the_network_on_images_of_any_size(scale, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     torch.manual_seed(0)
-    network = CascadeEnsemble(1, TINY, dbac_scale=scale, dbac_norm="instance").eval()
+    network = CascadeEnsemble(1, TINY, dbac_scale=scale, dbac_norm="instance", shuffle=2).eval()
     torch.save({"model": network.state_dict()}, tmp_path / "model.pt")
     config = json.loads((ROOT / "configs" / "inference.json").read_text(encoding="utf-8"))
     config["network_def"] |= {"channels": TINY, "dbac_scale": scale}

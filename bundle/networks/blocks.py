@@ -18,6 +18,8 @@ __all__ = [
     "normalization",
     "pad_to_multiple",
     "residual_node",
+    "to_channels",
+    "to_pixels",
     "upsample",
 ]
 
@@ -186,6 +188,16 @@ class Head(nn.Sequential):
 def upsample(x: torch.Tensor) -> torch.Tensor:
     """Double height and width of ``[B, C, H, W]``, bilinearly."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def to_channels(x: torch.Tensor, side: int) -> torch.Tensor:
+    """Squares of pixels as channels of one: ``[B, C, H, W]`` to ``[B, C * side**2, H / side, W / side]``."""
+    return x if side == 1 else F.pixel_unshuffle(x, side)
+
+
+def to_pixels(x: torch.Tensor, side: int) -> torch.Tensor:
+    """The reverse of :func:`to_channels`."""
+    return x if side == 1 else F.pixel_shuffle(x, side)
 
 
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .blocks import DEFAULT_CHANNELS, Head, pad_to_multiple
+from .blocks import DEFAULT_CHANNELS, Head, pad_to_multiple, to_channels, to_pixels
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
 
@@ -28,9 +28,14 @@ class Cascade(nn.Module):
         shortcut_levels: levels at which the first decoder's maps are concatenated to the second decoder's; the two of
             highest resolution if None.
         norm: after every convolution, "batch" (the paper's) or "instance".
+        shuffle: side of the squares of pixels whose values the first convolutions see as channels of one pixel, and
+            the last ones give as such; 1 for none, as in the paper. With 2 and a level less all maps of full
+            resolution are spared, and with them half of the time.
 
     Raises:
-        ValueError: channels, blocks, shortcut levels or a norm that make no network.
+        ValueError: channels, blocks, shortcut levels, a norm or a shuffle that make no network.
+
+    Source: the paper; of the shuffle, Shi et al., https://doi.org/10.1109/CVPR.2016.207.
     """
 
     def __init__(
@@ -42,9 +47,13 @@ class Cascade(nn.Module):
         refine_blocks_per_node: int | None = None,
         shortcut_levels: Sequence[int] | None = None,
         norm: str = "batch",
+        shuffle: int = 1,
     ) -> None:
         attended_channels = self._attended(in_channels)
+        if shuffle < 1 or shuffle != int(shuffle):
+            raise ValueError(f"shuffle must be a whole number of pixels from 1, got {shuffle!r}")
         super().__init__()
+        pixels = int(shuffle) ** 2
         refine_channels = channels if refine_channels is None else refine_channels
         decoder_levels = range(min(len(channels), len(refine_channels)) - 1)  # the lowest level has no decoder
         shortcut_levels = decoder_levels[:2] if shortcut_levels is None else shortcut_levels
@@ -52,16 +61,17 @@ class Cascade(nn.Module):
             raise ValueError(
                 f"both decoders have the levels {list(decoder_levels)}, got shortcuts at {list(shortcut_levels)}"
             )
-        self.coarse = ResidualUNet(in_channels, 1, channels, blocks_per_node, norm)
+        self.coarse = ResidualUNet(in_channels * pixels, pixels, channels, blocks_per_node, norm)
         self.refine = ResidualUNetPlusPlus(
-            attended_channels,
-            1,
+            attended_channels * pixels,
+            pixels,
             refine_channels,
             blocks_per_node if refine_blocks_per_node is None else refine_blocks_per_node,
             {level: channels[level] for level in shortcut_levels},
             norm,
         )
-        self.stride = max(self.coarse.stride, self.refine.stride)
+        self.shuffle = int(shuffle)
+        self.stride = max(self.coarse.stride, self.refine.stride) * self.shuffle
         self._add_heads(channels[0], norm)
 
     @staticmethod
@@ -71,6 +81,10 @@ class Cascade(nn.Module):
 
     def _add_heads(self, width: int, norm: str) -> None:
         """Heads of the first subnetwork beside its own; none."""
+
+    def _of_image(self, output: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """An output as pixels, without what was added to the image."""
+        return to_pixels(output, self.shuffle)[..., : image.shape[-2], : image.shape[-1]]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         stages = self.stages(image)
@@ -96,14 +110,13 @@ class DBAC(Cascade):
 
     def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits of both subnetworks: ``attention`` (W) and ``mask``."""
-        padded = pad_to_multiple(image, self.stride)
-        decoded = self.coarse.decode(padded)
+        seen = to_channels(pad_to_multiple(image, self.stride), self.shuffle)
+        decoded = self.coarse.decode(seen)
         w = self.coarse.head(decoded[0])
         p = torch.relu(w)  # (1)
-        m = padded * p  # (2)
+        m = seen * p if seen.shape[1] == p.shape[1] else _times(p, seen, self.shuffle)  # (2)
         mask = self.refine.head(self.refine.refine(m, decoded))
-        height, width = image.shape[-2], image.shape[-1]
-        return {"attention": w[..., :height, :width], "mask": mask[..., :height, :width]}
+        return {"attention": self._of_image(w, image), "mask": self._of_image(mask, image)}
 
 
 class DDMAC(Cascade):
@@ -134,15 +147,30 @@ class DDMAC(Cascade):
         return 4  # (8)
 
     def _add_heads(self, width: int, norm: str) -> None:
-        self.attention = Head(width, 3, norm)
+        self.attention = Head(width, 3 * self.shuffle**2, norm)
 
     def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Outputs of both subnetworks: ``distance`` (Q) and the logits ``mask``."""
-        padded = pad_to_multiple(image, self.stride)
-        decoded = self.coarse.decode(padded)
+        seen = to_channels(pad_to_multiple(image, self.stride), self.shuffle)
+        decoded = self.coarse.decode(seen)
         q = self.coarse.head(decoded[0])
-        w = torch.softmax(self.attention(decoded[0]), 1)  # (6)
-        m = torch.cat([w * padded, q], 1)  # (7), (8)
+        w = torch.softmax(self.attention(decoded[0]).unflatten(1, (3, -1)), 1).flatten(1, 2)  # (6)
+        m = torch.cat([_times(w, seen, self.shuffle), q], 1)  # (7), (8)
         mask = self.refine.head(self.refine.refine(m, decoded))
-        height, width = image.shape[-2], image.shape[-1]
-        return {"distance": q[..., :height, :width], "mask": mask[..., :height, :width]}
+        return {"distance": self._of_image(q, image), "mask": self._of_image(mask, image)}
+
+
+def _times(weights: torch.Tensor, seen: torch.Tensor, shuffle: int) -> torch.Tensor:
+    """Product of what has one channel with what has three, or of what has as many, pixel by pixel.
+
+    Args:
+        weights: ``[B, C_w * shuffle**2, h, w]``, as :func:`to_channels` gives them.
+        seen: ``[B, C_s * shuffle**2, h, w]``; C_w and C_s are the same, or one of them is 1.
+        shuffle: of the cascade.
+
+    Returns:
+        ``[B, max(C_w, C_s) * shuffle**2, h, w]``.
+    """
+    pixels = shuffle * shuffle
+    product = weights.unflatten(1, (-1, pixels)) * seen.unflatten(1, (-1, pixels))
+    return product.flatten(1, 2)

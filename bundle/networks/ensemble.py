@@ -33,6 +33,7 @@ class CascadeEnsemble(nn.Module):
         fusion: "average" (9) or "maximum" (10).
         norm: after every convolution, "batch" (the paper's) or "instance".
         dbac_norm: DBAC's, if it is another.
+        shuffle: as of :class:`bundle.networks.cascades.Cascade`.
 
     Shape:
         Image ``[B, in_channels, H, W]`` of any H and W, values in 0…1. In evaluation, the probability S,
@@ -58,6 +59,7 @@ class CascadeEnsemble(nn.Module):
         fusion: str = "average",
         norm: str = "batch",
         dbac_norm: str | None = None,
+        shuffle: int = 1,
     ) -> None:
         super().__init__()
         if fusion not in ("average", "maximum"):
@@ -65,8 +67,8 @@ class CascadeEnsemble(nn.Module):
         if min(dbac_scale, ddmac_scale) <= 0:
             raise ValueError(f"scales must be positive, got {dbac_scale} and {ddmac_scale}")
         options = (in_channels, channels, refine_channels, blocks_per_node, refine_blocks_per_node, shortcut_levels)
-        self.dbac = DBAC(*options, dbac_norm or norm)
-        self.ddmac = DDMAC(*options, norm)
+        self.dbac = DBAC(*options, dbac_norm or norm, shuffle)
+        self.ddmac = DDMAC(*options, norm, shuffle)
         self.dbac_scale = float(dbac_scale)
         self.ddmac_scale = float(ddmac_scale)
         self.fusion = fusion

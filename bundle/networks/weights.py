@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from torch import nn
 
 from ..errors import InputError, is_out_of_memory
 from .cascades import DBAC, DDMAC
+from .ensemble import CascadeEnsemble
 
-__all__ = ["fit_weights", "load_weights", "read_weights", "scales_of"]
+__all__ = ["ensemble_of_weights", "fit_weights", "load_weights", "read_weights", "scales_of"]
 
+logger = logging.getLogger(__name__)
 _ANOTHER = "give another file, or train again"
 
 
@@ -45,6 +48,13 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         own = {name: value for name, value in state.items() if str(name).startswith(part)}
         state = {name.removeprefix(part): value for name, value in own.items()} or state
     remedy = "give weights of this network, or the network's own channels, norm and dbac_norm in the config"
+    if (made_for := _arrangement(state)) and made_for != _arrangement(network.state_dict()):
+        channels, shuffle = made_for
+        earlier = ", as all of before version 0.8" if shuffle == 1 else ""
+        remedy = (
+            f'they are of channels {channels} and shuffle {shuffle}{earlier}: add --network_def#channels "{channels}"'
+        )
+        remedy += f" --network_def#shuffle {shuffle}"
     fit_weights(network, state, path, remedy)
     own = scales_of(network)
     for name, scale in _noted_scales(checkpoint, path).items():
@@ -53,6 +63,49 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
                 path, f"was trained with {name} {scale:g}, not {own[name]:g}", f"set network_def#{name} to {scale:g}"
             )
     return network
+
+
+def ensemble_of_weights(network: CascadeEnsemble, path: str | Path) -> CascadeEnsemble:
+    """Load weights into an ensemble, or, if they are of other channels or another shuffle, into one of these.
+
+    So that weights of an earlier version, or adapted from them, go on being of use; a line says so.
+
+    Args:
+        network: changed in place where the weights are of it.
+        path: as of :func:`load_weights`.
+
+    Returns:
+        The network, or the other one, of the same scales and fusion.
+
+    Raises:
+        InputError: as of :func:`load_weights`.
+    """
+    path = Path(path)
+    checkpoint = read_weights(path) if path.is_file() else {}
+    state = checkpoint.get("model", checkpoint)
+    first = "dbac.coarse.encoder.0.0.residual.0.weight"
+    made_for = _arrangement(state)
+    if made_for is None or first not in state or made_for == _arrangement(network.state_dict()):
+        return load_weights(network, path)
+    channels, shuffle = made_for
+    seen = state[first].shape[1] // shuffle**2
+    norms = {
+        part: "batch" if f"{part}.coarse.encoder.0.0.residual.1.running_mean" in state else "instance"
+        for part in ("dbac", "ddmac")
+    }
+    other = CascadeEnsemble(
+        seen,
+        channels,
+        dbac_scale=network.dbac_scale,
+        ddmac_scale=network.ddmac_scale,
+        fusion=network.fusion,
+        norm=norms["ddmac"],
+        dbac_norm=norms["dbac"],
+        shuffle=shuffle,
+    )
+    load_weights(other, path)
+    logger.info("%s: is of a network of channels %s and shuffle %d, which is used", path, channels, shuffle)
+    return other.train(network.training)
 
 
 def _noted_scales(checkpoint: dict, path: Path) -> dict[str, float]:
@@ -119,6 +172,20 @@ def fit_weights(network: nn.Module, state: dict, path: str | Path, remedy: str) 
     except (RuntimeError, TypeError, AttributeError) as error:
         problem = str(error).strip().splitlines()[-1].strip()
         raise InputError(path, f"does not fit {type(network).__name__} ({problem})", remedy) from error
+
+
+def _arrangement(state: dict) -> tuple[list[int], int] | None:
+    """Channels and shuffle of the cascade whose state dictionary it is, the first of an ensemble's; None of others."""
+    try:
+        first = next(name for name in state if str(name).endswith("coarse.encoder.0.0.residual.0.weight"))
+        part = first.removesuffix("encoder.0.0.residual.0.weight")
+        levels = sum(
+            str(name).startswith(f"{part}encoder.") and str(name).endswith(".0.residual.0.weight") for name in state
+        )
+        channels = [len(state[f"{part}encoder.{level}.0.residual.0.weight"]) for level in range(levels)]
+        return channels, math.isqrt(len(state[f"{part}head.1.residual.3.weight"]))
+    except (StopIteration, AttributeError, KeyError, TypeError):
+        return None
 
 
 def _differing(network: nn.Module, state: dict) -> str:

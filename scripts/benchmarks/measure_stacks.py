@@ -77,7 +77,8 @@ def measured(network: str, slices: int) -> dict[str, str | int | float]:
         if network == "tiny":
             torch.manual_seed(0)
             torch.save(
-                CascadeEnsemble(channels=TINY, dbac_scale=1.0, dbac_norm="instance").state_dict(), folder / "tiny.pt"
+                CascadeEnsemble(channels=TINY, dbac_scale=1.0, dbac_norm="instance", shuffle=2).state_dict(),
+                folder / "tiny.pt",
             )
             options |= {"weights": str(folder / "tiny.pt"), "network_def#channels": TINY, "low": 0.5, "high": 0.5}
         began = time.monotonic()

@@ -1,11 +1,13 @@
 """Score weights on every microscope that is at hand, and on phantoms: a line for each image, into a CSV.
 
-    python -m scripts.benchmarks.microscopes DIR --output OUT.csv [--weights FILE] [--sets NAME ...]
+    python -m scripts.benchmarks.microscopes DIR --output OUT.csv [--weights FILE [--config FILE]] [--sets NAME ...]
 
 DIR holds ``vesselnn``, ``octa`` and ``vessmap``. Stacks are segmented slice by slice, as ``--mode stack`` does, and
 once more fused; the slices of a phantom are compared with the vessel within half a step of each. ``--weights otsu`` is
-the threshold that every network has to beat: Otsu's, of the image smoothed by a pixel. ``--fast`` looks at the middle
-of every image and at fewer images, to choose by. One thread; sets that are in the table stay as they are.
+the threshold that every network has to beat: Otsu's, of the image smoothed by a pixel. Weights of another version
+need the ``configs/inference.json`` of that version (``--config``), which says of what network they are. ``--fast``
+looks at the middle of every image and at fewer images, to choose by. One thread; sets that are in the table stay as
+they are.
 """
 
 from __future__ import annotations
@@ -134,11 +136,12 @@ class Segmenter:
     Args:
         weights: of its network.
         contrast: one of :data:`CONTRASTS`.
+        inference: the config that names its network.
     """
 
-    def __init__(self, weights: Path, contrast: str) -> None:
+    def __init__(self, weights: Path, contrast: str, inference: Path = INFERENCE) -> None:
         config = ConfigParser()
-        config.read_config(INFERENCE)
+        config.read_config(inference)
         self.network = load_weights(config.get_parsed_content("network_def"), weights).eval()
         self.binarize = config.get_parsed_content("postprocessing")
         self.inferer = WholeOrWindowsInferer()
@@ -179,6 +182,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="for all; the shipped ones if not given, slices having their own")
+    parser.add_argument("--config", type=Path, default=INFERENCE, help="configs/inference.json of their version")
     parser.add_argument("--contrast", choices=CONTRASTS, default="paper")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--fast", action="store_true")
@@ -193,7 +197,8 @@ def main() -> None:
         image = stack = otsu
     else:
         image, stack = (
-            Segmenter(arguments.weights or shipped_weights(mode), arguments.contrast) for mode in ("fused", "stack")
+            Segmenter(arguments.weights or shipped_weights(mode), arguments.contrast, arguments.config)
+            for mode in ("fused", "stack")
         )
     for name in arguments.sets or known:
         if any(row["set"] == name for row in rows):

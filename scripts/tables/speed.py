@@ -179,6 +179,45 @@ def plot_others(of: str, axes: Axes) -> None:
     axes.grid(color="0.92")
 
 
+def networks() -> str:
+    """A row for each network and cascade: seconds, and the Dice of its masks."""
+    rows = rows_of("networks.csv")
+    if not rows:
+        return NOT_YET
+    lines = [
+        [
+            row["network"],
+            row["part"],
+            f"{int(row['parameters']):,}",
+            f"{float(row['seconds']):.2f}",
+            f"{100 * float(row['dice of images']):.1f}",
+            f"{100 * float(row['dice of slices']):.1f}",
+        ]
+        for row in rows
+    ]
+    heads = ["Network of", "Cascade", "Parameters", "Seconds", "VessMAP test, Dice", "vesselNN slices, Dice"]
+    return table(heads, lines)
+
+
+def plot_networks(axes: Axes) -> None:
+    """Dice against seconds."""
+    rows = rows_of("networks.csv")
+    of = {"dice of images": "VessMAP, test", "dice of slices": "vesselNN, slices"}
+    for place, version in enumerate(dict.fromkeys(row["network"] for row in rows)):
+        for key, label in of.items():
+            own = sorted((row for row in rows if row["network"] == version), key=lambda row: float(row["seconds"]))
+            x, y = [float(row["seconds"]) for row in own], [100 * float(row[key]) for row in own]
+            marker = "os"[key == "dice of slices"]
+            axes.plot(x, y, linestyle="", marker=marker, color=f"C{place}", label=f"{label}: {version}")
+            for row, left, up in zip(own, x, y, strict=True):
+                axes.annotate(row["part"], (left, up), xytext=(4, 3), textcoords="offset points", fontsize=8)
+    axes.set_xlabel("seconds for 512 × 512 pixels, one thread")
+    axes.set_ylabel("Dice, %")
+    axes.set_xlim(left=0)
+    axes.margins(x=0.15)
+    axes.legend(fontsize=8)
+
+
 def plots_of(name: str) -> str:
     """The pictures of a CSV, if the command has been run."""
     shown = {"seconds": "Seconds", "memory": "Memory"}
@@ -193,6 +232,8 @@ def plots_of(name: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "speed_others_plots": partial(plots_of, "benchmark.csv"),
     "speed_growth_plots": partial(plots_of, "growth.csv"),
+    "speed_networks": networks,
+    "speed_networks_plot": lambda: "![Dice against seconds](speed_networks.svg)" if rows_of("networks.csv") else "",
     "speed_versions": beside_versions,
     "speed_others": beside_others,
     "speed_lines": lines_through,
@@ -201,6 +242,7 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 # of each plot the table that it shows, and what draws it
 PLOTS: dict[str, tuple[str, Callable[[Axes], None]]] = {
+    "speed_networks": ("networks.csv", plot_networks),
     "speed_growth_seconds": ("growth.csv", partial(plot_growth, "seconds")),
     "speed_growth_memory": ("growth.csv", partial(plot_growth, "peak MB")),
     "speed_others_seconds": ("benchmark.csv", partial(plot_others, "processor seconds")),
