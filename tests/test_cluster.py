@@ -28,6 +28,7 @@ from bundle.cluster import Cluster, cluster
 from bundle.cluster.parts import _call, version
 from bundle.cluster.starting import _keys
 from bundle.errors import InputError
+from bundle.graphs import vessel_graph
 from bundle.io import Reading, scratch_folder, write_image
 from bundle.segmentation import StackSegmenter, Windows
 from bundle.segmentation.stacks import GreyBlocks
@@ -227,6 +228,23 @@ def test_words_that_go_with_no_cluster_are_refused_before_any_work(tmp_path, cap
     assert main(["segment", str(path), "--output", str(tmp_path / "out"), *words]) == 1
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+# graphs
+
+
+def test_the_graph_of_a_mask_on_a_cluster_is_that_on_one_machine(client, tmp_path):
+    """Vessels, loops and pinholes that many bricks cut; whatever the order in which they are done."""
+    field = gaussian_filter(np.random.default_rng(0).random((14, 30, 24)), 1.2)
+    mask = field > np.quantile(field, 0.75)
+    spacing = (2.0, 0.5, 0.5)
+    expected = vessel_graph(mask, spacing).as_dict()
+    volume = stored(tmp_path / "mask", mask, 11)
+    (tmp_path / "work").mkdir()
+    for workers in (InSlabs(1), Cluster(client, tmp_path / "work")):
+        found = vessel_graph(volume, spacing, work=tmp_path, brick=mask.size // 4, workers=workers)
+        assert found.as_dict() == expected
+    assert len(expected["edges"]) > 10
 
 
 # killed

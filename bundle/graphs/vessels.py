@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ..volumes import Volume
+from ..volumes import HERE, Volume, Workers
 from .blocks import skeleton_by_blocks, stored_without_pinholes
 from .borders import leave
 from .ends import extended
@@ -37,6 +37,7 @@ def vessel_graph(
     pinholes: int | None = None,
     work: str | Path | None = None,
     brick: int = BRICK_VOXELS,
+    workers: Workers = HERE,
 ) -> VascularGraph:
     """The vessels of a mask as a graph: where they run, branch and end, and how wide they are.
 
@@ -55,6 +56,8 @@ def vessel_graph(
         pinholes: the largest hole that is filled, as of :func:`fill_pinholes`.
         work: where a volume's states are kept meanwhile, six bytes a voxel; the system's temporary folder if absent.
         brick: about how many voxels of a volume are worked on at a time, without what is read around them.
+        workers: who thins the bricks of a volume, such as a :class:`bundle.cluster.Cluster`; ``work`` is then a folder
+            that all of them see. The rest, which is of the lines alone, is done here.
 
     Returns:
         The graph. With ``prune=0`` its pieces and loops are those of the mask with its pinholes filled; pruning changes
@@ -71,8 +74,8 @@ def vessel_graph(
     with TemporaryDirectory(dir=work) as folder:
         z, y, x = fitting(spacing, 3)
         steps = (z, y, x)
-        field = stored_without_pinholes(Field(mask, brick), pinholes, Path(folder) / "mask")
-        voxels, depths = skeleton_by_blocks(field, steps, Path(folder))
+        field = stored_without_pinholes(Field(mask, brick), pinholes, Path(folder) / "mask", workers)
+        voxels, depths = skeleton_by_blocks(field, steps, Path(folder), workers)
         return _graph_of(voxels, depths, field, np.array(steps), prune, min_length, unit)
 
 
