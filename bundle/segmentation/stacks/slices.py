@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ...io import atomic, image_name
 from ...transforms import Stretching
-from ...volumes import HERE, Slab, StoredVolume, Workers, ahead, behind
+from ...volumes import HERE, Slab, StoredVolume, Workers, ahead, band_rows, behind
 from ..scales import say_scale
 from ..side_by_side import side_by_side
 from ..windows import Windows, middle_of
@@ -142,7 +142,7 @@ class SliceNetwork:
         slabs = workers.slabs(depth)
         (top, bottom), (left, right) = middle_of(height), middle_of(width)
         shape = (len(slabs), bottom - top, right - left)
-        middles = StoredVolume(work / "middle", shape, np.float32, shape[1])
+        middles = StoredVolume(work / "middle", shape, np.float32, band_rows(shape[2]))
         workers.each("looking for widths", partial(_project, slices, middles), list(enumerate(slabs)))
         (scale,) = workers.each("choosing the scale", partial(self._fitting, middles), [None])
         with atomic(note) as file:
@@ -158,7 +158,9 @@ class SliceNetwork:
 def _project(slices: Enhanced, middles: StoredVolume, part: tuple[int, Slab]) -> None:
     number, slab = part
     rows = (rows for _, rows in ahead(slices.each(range(*slab))))
-    middles.write(number, 0, middle_projection(rows, slices.grey.shape[1:]))
+    shown = middle_projection(rows, slices.grey.shape[1:])
+    for start, stop in middles.bands:
+        middles.write(number, start, shown[start:stop])
 
 
 def _missing(probability: StoredVolume, slab: Slab) -> list[int]:
