@@ -25,8 +25,10 @@ LEVELS = ((0.45, 0.95), (0.3, 0.7), (0.5, 0.5), (0.6, 0.9), (0.7, 0.97), (0.8, 0
 LEVELS_BY_STROKES = ((0.45, 0.95), (0.45, 0.6), (0.45, 0.8), (0.45, 0.99))
 # of the new weights; some of the old ones are always kept, since the next image is not quite like this one
 SHARES = (0.5, 0.75)
-# a change must be worth this much on pixels that it was not made from, and more than its own standard error
+# a change must be worth this much on pixels that it was not made from, and so many of its standard errors: of changes
+# that are worth nothing one in twenty passes
 LEAST_GAIN = 0.01
+SURE = 1.64
 # what other settings must be worth for each thing that they change: of two that are level the usual ones stay
 PRICE = 0.005
 
@@ -65,7 +67,7 @@ def adapt(
 
     The annotation is divided into three folds; what two of them teach is judged on the third, as it is and in the looks
     of other images of its kind (:class:`Annotation`). From what changes nothing to what changes most, each must be
-    better than the one before by a point of Dice and by its standard error over pieces of the annotation, or the
+    better than the one before by a point of Dice, and so by more than chance over the pieces of the annotation, or the
     earlier one stays.
 
     Of weights, the three students' are averaged, and that mean with the old ones: students of one start that saw
@@ -206,7 +208,7 @@ def _chosen(held_back: Mapping[str, np.ndarray]) -> str:
     best = next(iter(held_back))
     for name, tallies in held_back.items():
         gain, error = gain_of(tallies, held_back[best])
-        if gain >= LEAST_GAIN and gain > error:
+        if gain >= LEAST_GAIN and gain > SURE * error:
             best = name
     return best
 

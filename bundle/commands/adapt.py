@@ -12,7 +12,7 @@ label with all the stack's slices does as well: only slices on which something i
 What is best is tried on thirds of the annotation that are held back in turn; those of a slice also as bright and as
 noisy as two other slices of its stack. Tried are: to leave everything as it is, other settings (contrast, scale,
 thresholds), and weights that are trained further, of which some of the old is kept. A change must be worth a point of
-Dice, and more than its standard error. OUT gets
+Dice, and more than chance. OUT gets
 
   adapted.pt     weights and settings; give OUT to segment --weights
   adapted.json   what was tried, and its Dice on what was held back
