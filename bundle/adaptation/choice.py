@@ -109,7 +109,7 @@ def adapt(
             teaching = [annotation.only(division.taught(fold)) for annotation, division in known]
             told = partial(_told, progress, f"training {fold + 1} of {FOLDS}", steps)
             students.append(tuned(network, teaching, seen, steps, seed + fold, told))
-    for share in SHARES if steps else ():
+    for number, share in enumerate(SHARES if steps else (), 1):
         judged = [_Found(blended(network, student, share), known) for student in students]
 
         def together(choice: Settings, judged: Sequence[_Found] = judged) -> np.ndarray:
@@ -118,6 +118,7 @@ def adapt(
         name = f"weights, {share:.0%}"
         chosen[name] = _best(together, seen, leveled([seen]), everything)
         held_back[name] = together(chosen[name])
+        progress("judging", number, len(SHARES))
     tried = {name: dice_of(tallies) for name, tallies in held_back.items()}
     name = _chosen(held_back)
     before = dice_of(found.tallies(settings))

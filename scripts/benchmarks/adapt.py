@@ -1,7 +1,7 @@
 """How much ``adapt`` brings: from the middle slice of each stack of vesselNN to its other slices, into a CSV.
 
     python -m scripts.benchmarks.adapt DIR --output OUT.csv [--every 4] [--teach slice scribbles] [--stacks NAME ...]
-    python -m scripts.benchmarks.adapt --phantoms FAMILY ... --output OUT.csv
+    python -m scripts.benchmarks.adapt --phantoms FAMILY ... --output OUT.csv [--count 2] [--steps 0]
 
 DIR holds ``vesselnn``; what ``adapt`` itself does is chosen on phantoms, small ones that no other benchmark has. Taught
 are the whole middle slice, or 20 strokes of 30 pixels on it, ten along vessels and ten beside them, drawn by chance
@@ -81,11 +81,13 @@ def _walk(place: np.ndarray, start: np.ndarray, rng: np.random.Generator) -> np.
     return np.array(pixels)
 
 
-def phantoms(families: Sequence[str]) -> Iterator[Case]:
-    """A small stack of each family, with the vessel within half a step of each slice."""
+def phantoms(families: Sequence[str], count: int) -> Iterator[Case]:
+    """Small stacks of each family, with the vessel within half a step of each slice; those whose middle shows one."""
     for family in families:
-        phantom = make_phantom(SHAPE, seed=SEED, index=0, family=family)
-        yield Case(family, phantom.stack.T, phantom.slab_mask.T)
+        for index in range(count):
+            phantom = make_phantom(SHAPE, seed=SEED, index=index, family=family)
+            if phantom.slab_mask[len(phantom.slab_mask) // 2].any():
+                yield Case(f"{family}_{index}", phantom.stack.T, phantom.slab_mask.T)
 
 
 def found(image: np.ndarray, slices: list[int], network: nn.Module, chosen: Settings) -> np.ndarray:
@@ -97,7 +99,7 @@ def found(image: np.ndarray, slices: list[int], network: nn.Module, chosen: Sett
     return np.array([mask_of(each, chosen.low, chosen.high) for each in maps])
 
 
-def row(case: Case, teach: str, network: nn.Module, every: int, folder: Path) -> dict[str, object]:
+def row(case: Case, teach: str, network: nn.Module, every: int, steps: int, folder: Path) -> dict[str, object]:
     """Adapt to a stack, and judge."""
     middle = case.image.shape[-1] // 2
     judged = [z for z in range(middle % every, case.image.shape[-1], every) if z != middle]
@@ -107,7 +109,7 @@ def row(case: Case, teach: str, network: nn.Module, every: int, folder: Path) ->
     start, busy = time.perf_counter(), time.process_time()
     known = annotated_slices(case.name, case.image.T, {middle: label.T}, scribbles=teach == "scribbles")
     settings = Settings("slice")
-    adapted = adapt(network, known, settings)
+    adapted = adapt(network, known, settings, steps=steps)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     print(*(f"{name} {dice:.3f}" for name, dice in adapted.tried.items()), sep=", ", flush=True)
     true = np.moveaxis(case.mask[..., judged], -1, 0)
@@ -139,7 +141,7 @@ def rows(cases: Iterable[Case], arguments: argparse.Namespace, there: list[dict]
         for teach in arguments.teach:
             done = any((one["stack"], one["teach"]) == (case.name, teach) for one in there)
             if not done and (not arguments.stacks or case.name in arguments.stacks):
-                yield row(case, teach, network, arguments.every, arguments.output.parent)
+                yield row(case, teach, network, arguments.every, arguments.steps, arguments.output.parent)
 
 
 def main() -> None:
@@ -147,6 +149,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="not needed with --phantoms")
     parser.add_argument("--phantoms", nargs="+", choices=tuple(FAMILIES), metavar="FAMILY", default=())
+    parser.add_argument("--count", type=int, default=1, help="phantoms of each family (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=60, help="of each training (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--every", type=int, default=4, help="slice that is judged (default: %(default)s)")
     parser.add_argument("--teach", nargs="+", choices=("slice", "scribbles"), default=("slice", "scribbles"))
@@ -159,7 +163,7 @@ def main() -> None:
     made: list[dict] = []
     if arguments.output.exists():
         made = list(csv.DictReader(arguments.output.open(encoding="utf-8")))
-    cases = phantoms(arguments.phantoms) if arguments.phantoms else vesselnn(arguments.data)
+    cases = phantoms(arguments.phantoms, arguments.count) if arguments.phantoms else vesselnn(arguments.data)
     for one in rows(cases, arguments, list(made)):
         made.append(one)
         print(*one.values(), flush=True)
