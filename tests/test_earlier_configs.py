@@ -82,3 +82,17 @@ def test_the_training_config_of_0_4_0_gives_the_weights_of_todays(phantoms, tmp_
     earlier, today = trained["0.4.0"], trained["today"]
     assert earlier.keys() == today.keys()
     assert all(torch.equal(earlier[name], today[name]) for name in earlier)
+
+
+@torch.inference_mode()
+def test_the_inference_config_of_0_4_0_as_it_was_takes_the_shipped_weights():
+    """Which are of a network of other channels than it names."""
+    networks = {}
+    for version, folder in FOLDERS.items():
+        parser = ConfigParser()
+        parser.read_config(folder / "inference.json")
+        parser["bundle_root"], parser["device"] = str(ROOT), "cpu"
+        networks[version] = parser.get_parsed_content("network").eval()
+    image = torch.rand(1, 1, 40, 56, generator=torch.Generator().manual_seed(0))
+    given = {version: network(image) for version, network in networks.items()}
+    torch.testing.assert_close(given["0.4.0"], given["today"])

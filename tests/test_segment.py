@@ -660,15 +660,10 @@ def truncated_weights(path):
     path.write_bytes(path.read_bytes()[:20000])
 
 
-def narrow_weights(path):
-    torch.save(
-        {
-            "model": CascadeEnsemble(
-                channels=[4, 8, 16, 32], dbac_scale=1.0, dbac_norm="instance", shuffle=2
-            ).state_dict()
-        },
-        path,
-    )
+def unlike_weights(path):
+    """Of other channels, which would be taken, and of two blocks in each node, which are not."""
+    network = CascadeEnsemble(channels=[4, 8, 16, 32], blocks_per_node=2, dbac_scale=1.0, shuffle=2)
+    torch.save({"model": network.state_dict()}, path)
 
 
 def other_checkpoint(path):
@@ -688,11 +683,11 @@ def tensor(path):
         (nothing, "is not a file of weights"),
         (pickled, "is not a file of weights"),
         (truncated_weights, "is not a file of weights"),
-        (narrow_weights, "does not fit CascadeEnsemble"),
+        (unlike_weights, "does not fit CascadeEnsemble"),
         (other_checkpoint, "does not fit CascadeEnsemble"),
         (tensor, "no dictionary of weights"),
     ],
-    ids=["missing", "folder", "text", "empty", "pickle", "truncated", "narrow", "checkpoint", "tensor"],
+    ids=["missing", "folder", "text", "empty", "pickle", "truncated", "unlike", "checkpoint", "tensor"],
 )
 def test_weights_that_do_not_fit_get_one_line_before_anything_is_written(segment, tmp_path, make, said):
     path = tmp_path / "w.pt"

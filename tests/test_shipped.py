@@ -110,7 +110,7 @@ def test_the_trainings_of_the_shipped_weights_override_settings_that_the_config_
 
 
 def test_what_is_shipped_are_the_means_of_the_parts_of_a_training(tmp_path, monkeypatch):
-    """model.pt of the second and the third, stack.pt of the first alone."""
+    """model.pt of the second and the third, stack.pt of the first alone, its logits doubled."""
     config = ConfigParser.load_config_file(INFERENCE)
     states = {}
     for number, part in enumerate(train_model.PARTS):
@@ -130,4 +130,8 @@ def test_what_is_shipped_are_the_means_of_the_parts_of_a_training(tmp_path, monk
         for cascade in ("dbac", "ddmac"):
             expected = torch.stack([states[cascade, part][name] for part in parts]).mean(0)
             torch.testing.assert_close(published[f"{cascade}.{name}"].float(), expected, atol=1e-3, rtol=1e-3)
+            last = "refine.head.1.residual.3.weight" if cascade == "dbac" else "refine.head.1.residual.4.weight"
+            expected = torch.stack([states[cascade, part][last] for part in parts]).mean(0)
+            factor = train_model.SHARPENED[file]
+            torch.testing.assert_close(published[f"{cascade}.{last}"].float(), factor * expected, atol=1e-3, rtol=1e-3)
     assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["model.pt", "stack.pt"]

@@ -114,7 +114,7 @@ class DBAC(Cascade):
         decoded = self.coarse.decode(seen)
         w = self.coarse.head(decoded[0])
         p = torch.relu(w)  # (1)
-        m = seen * p if seen.shape[1] == p.shape[1] else _times(p, seen, self.shuffle)  # (2)
+        m = _times(p, seen, self.shuffle)  # (2)
         mask = self.refine.head(self.refine.refine(m, decoded))
         return {"attention": self._of_image(w, image), "mask": self._of_image(mask, image)}
 

@@ -73,6 +73,27 @@ class CascadeEnsemble(nn.Module):
         self.ddmac_scale = float(ddmac_scale)
         self.fusion = fusion
 
+    @torch.jit.unused
+    def rearrange(self, channels: Sequence[int], shuffle: int) -> None:
+        """Make both cascades anew, of random weights, of other channels and another shuffle.
+
+        Args:
+            channels: as above.
+            shuffle: as above.
+
+        Raises:
+            ValueError: channels or a shuffle that make no network.
+        """
+        first = self.dbac.coarse.encoder[0][0].residual[0]
+        in_channels = first.in_channels // self.dbac.shuffle**2
+        norms = [
+            "batch" if any(isinstance(module, nn.BatchNorm2d) for module in cascade.modules()) else "instance"
+            for cascade in (self.dbac, self.ddmac)
+        ]
+        dbac = DBAC(in_channels, channels, norm=norms[0], shuffle=shuffle)
+        ddmac = DDMAC(in_channels, channels, norm=norms[1], shuffle=shuffle)
+        self.dbac, self.ddmac = (made.to(first.weight).train(self.training) for made in (dbac, ddmac))
+
     def stages(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Outputs of all four subnetworks, named ``cascade.stage``, at the image's size."""
         outputs: dict[str, torch.Tensor] = {}

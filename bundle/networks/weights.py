@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..errors import InputError, is_out_of_memory
 from .cascades import DBAC, DDMAC
 from .ensemble import CascadeEnsemble
 
-__all__ = ["ensemble_of_weights", "fit_weights", "load_weights", "read_weights", "scales_of"]
+__all__ = ["fit_weights", "load_weights", "read_weights", "scales_of"]
 
 logger = logging.getLogger(__name__)
 _ANOTHER = "give another file, or train again"
@@ -23,7 +24,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     """Load shipped weights or a checkpoint of a training into a network.
 
     Args:
-        network: changed in place.
+        network: changed in place. An ensemble becomes one of the weights' channels and shuffle if it is of others, so
+            that weights of an earlier version go on being of use; a line says so.
         path: a state dictionary, or a dictionary whose ``model`` is one; half precision is widened. Of an ensemble's a
             cascade takes its own.
 
@@ -47,15 +49,17 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         part = f"{type(network).__name__.lower()}."
         own = {name: value for name, value in state.items() if str(name).startswith(part)}
         state = {name.removeprefix(part): value for name, value in own.items()} or state
-    remedy = "give weights of this network, or the network's own channels, norm and dbac_norm in the config"
-    if (made_for := _arrangement(state)) and made_for != _arrangement(network.state_dict()):
+    made_for = _arrangement(state)
+    if isinstance(network, CascadeEnsemble) and made_for not in (None, _arrangement(network.state_dict())):
         channels, shuffle = made_for
-        earlier = ", as all of before version 0.8" if shuffle == 1 else ""
-        remedy = (
-            f'they are of channels {channels} and shuffle {shuffle}{earlier}: add --network_def#channels "{channels}"'
-        )
-        remedy += f" --network_def#shuffle {shuffle}"
-    fit_weights(network, state, path, remedy)
+        other = copy.deepcopy(network)
+        other.rearrange(channels, shuffle)
+        if not _differing(other, state):
+            network.rearrange(channels, shuffle)
+            logger.info("%s: is of a network of channels %s and shuffle %d, which is used", path, channels, shuffle)
+    fit_weights(
+        network, state, path, "give weights of this network, or its norm, dbac_norm and other settings in the config"
+    )
     own = scales_of(network)
     for name, scale in _noted_scales(checkpoint, path).items():
         if own.get(name, scale) != scale:
@@ -63,49 +67,6 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
                 path, f"was trained with {name} {scale:g}, not {own[name]:g}", f"set network_def#{name} to {scale:g}"
             )
     return network
-
-
-def ensemble_of_weights(network: CascadeEnsemble, path: str | Path) -> CascadeEnsemble:
-    """Load weights into an ensemble, or, if they are of other channels or another shuffle, into one of these.
-
-    So that weights of an earlier version, or adapted from them, go on being of use; a line says so.
-
-    Args:
-        network: changed in place where the weights are of it.
-        path: as of :func:`load_weights`.
-
-    Returns:
-        The network, or the other one, of the same scales and fusion.
-
-    Raises:
-        InputError: as of :func:`load_weights`.
-    """
-    path = Path(path)
-    checkpoint = read_weights(path) if path.is_file() else {}
-    state = checkpoint.get("model", checkpoint)
-    first = "dbac.coarse.encoder.0.0.residual.0.weight"
-    made_for = _arrangement(state)
-    if made_for is None or first not in state or made_for == _arrangement(network.state_dict()):
-        return load_weights(network, path)
-    channels, shuffle = made_for
-    seen = state[first].shape[1] // shuffle**2
-    norms = {
-        part: "batch" if f"{part}.coarse.encoder.0.0.residual.1.running_mean" in state else "instance"
-        for part in ("dbac", "ddmac")
-    }
-    other = CascadeEnsemble(
-        seen,
-        channels,
-        dbac_scale=network.dbac_scale,
-        ddmac_scale=network.ddmac_scale,
-        fusion=network.fusion,
-        norm=norms["ddmac"],
-        dbac_norm=norms["dbac"],
-        shuffle=shuffle,
-    )
-    load_weights(other, path)
-    logger.info("%s: is of a network of channels %s and shuffle %d, which is used", path, channels, shuffle)
-    return other.train(network.training)
 
 
 def _noted_scales(checkpoint: dict, path: Path) -> dict[str, float]:
@@ -175,16 +136,13 @@ def fit_weights(network: nn.Module, state: dict, path: str | Path, remedy: str) 
 
 
 def _arrangement(state: dict) -> tuple[list[int], int] | None:
-    """Channels and shuffle of the cascade whose state dictionary it is, the first of an ensemble's; None of others."""
+    """Channels and shuffle of an ensemble's state dictionary, as those of its DBAC; None of others."""
+    part = "dbac.coarse."
     try:
-        first = next(name for name in state if str(name).endswith("coarse.encoder.0.0.residual.0.weight"))
-        part = first.removesuffix("encoder.0.0.residual.0.weight")
-        levels = sum(
-            str(name).startswith(f"{part}encoder.") and str(name).endswith(".0.residual.0.weight") for name in state
-        )
-        channels = [len(state[f"{part}encoder.{level}.0.residual.0.weight"]) for level in range(levels)]
-        return channels, math.isqrt(len(state[f"{part}head.1.residual.3.weight"]))
-    except (StopIteration, AttributeError, KeyError, TypeError):
+        names = [name for name in state if name.startswith(f"{part}encoder.") and name.endswith(".0.residual.0.weight")]
+        channels = [len(state[f"{part}encoder.{level}.0.residual.0.weight"]) for level in range(len(names))]
+        return (channels, math.isqrt(len(state[f"{part}head.1.residual.3.weight"]))) if len(channels) > 1 else None
+    except (AttributeError, KeyError, TypeError):
         return None
 
 

@@ -19,6 +19,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bundle.networks import read_weights
+
 ROOT = Path(__file__).resolve().parents[2]
 NORM = {"DBAC": "instance", "DDMAC": "batch"}
 CHANNELS = [16, 32, 64, 128]
@@ -65,6 +67,14 @@ def words(cascade: str, part: str, images: Path, output: Path, start: Path | Non
     return command + [word for key, value in settings.items() for word in (f"--{key}", str(value))]
 
 
+def finished(file: Path) -> bool:
+    """Whether a checkpoint is of the last epoch; one is written after each."""
+    if not file.exists():
+        return False
+    state = read_weights(file)
+    return state["epoch"] == state["max_epochs"]
+
+
 def train(cascade: str, data: Path, output: Path) -> None:
     """All parts of a cascade's training, one after the other."""
     start = None
@@ -103,7 +113,7 @@ def main() -> None:
             subprocess.run([*command, str((arguments.output / name).resolve()), *options], cwd=ROOT, check=True)
     for cascade in arguments.cascades:
         train(cascade, arguments.data, arguments.output)
-    if all(checkpoint(arguments.output, each, part).exists() for each in NORM for part in PARTS):
+    if all(finished(checkpoint(arguments.output, each, part)) for each in NORM for part in PARTS):
         publish(arguments.output)
 
 
