@@ -86,7 +86,7 @@ def test_other_weights_are_packed_and_those_that_do_not_fit_are_refused(tmp_path
     for name, value in network.state_dict().items():
         assert torch.equal(packed["model"][name], value)
     before = out.read_bytes()
-    torch.save(CascadeEnsemble(1, [2, 3]).state_dict(), tmp_path / "small.pt")
+    torch.save(CascadeEnsemble(1, [2, 3], dbac_scale=1.0, dbac_norm="instance").state_dict(), tmp_path / "small.pt")
     capsys.readouterr()
     assert main(["package", str(out), "--overwrite", "--weights", str(tmp_path / "small.pt")]) == 1
     assert "does not fit" in capsys.readouterr().err
