@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from unicodedata import category
 
 logger = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def foreseen(exception: BaseException, path: str | os.PathLike | None) -> InputE
     lack = _lack(exception)
     if lack is None:
         return input_error(exception)
-    if not any(sign in str(lack) for sign in _PERHAPS):
+    if _says(lack, _OUT_OF_MEMORY) or not _says(lack, _PERHAPS):
         # not even small parts of an image fit
         return InputError(
             path, "does not fit into memory", "close other programs, cut it into smaller ones, or say --scale 0.5"
@@ -134,16 +135,19 @@ def foreseen(exception: BaseException, path: str | os.PathLike | None) -> InputE
     return InputError(path, problem, "close other programs; if that is of no help, install the program again")
 
 
+def _says(exception: BaseException, signs: Iterable[str]) -> bool:
+    return any(sign in str(exception) for sign in signs)
+
+
 def _lack(exception: BaseException | None) -> BaseException | None:
     """The exception that tells of a lack of memory, among those behind one."""
     while exception is not None:
         if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":
             return exception
         if isinstance(exception, RuntimeError | ImportError | OSError | SystemError):
-            text = str(exception)
-            if text.strip() == _WITHOUT_A_CAUSE or any(sign in text for sign in _OUT_OF_MEMORY):
+            if str(exception).strip() == _WITHOUT_A_CAUSE or _says(exception, _OUT_OF_MEMORY):
                 return exception
-            if any(sign in text for sign in _PERHAPS) and not any(sign in text for sign in _FORBIDDEN):
+            if _says(exception, _PERHAPS) and not _says(exception, _FORBIDDEN):
                 return exception
         if isinstance(exception, OSError) and exception.errno == errno.ENOMEM:
             return exception

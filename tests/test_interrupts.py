@@ -133,6 +133,13 @@ def test_what_may_as_well_be_a_broken_installation_is_not_said_to_be_memory_alon
     assert str(error) in line
 
 
+def test_a_library_whose_loader_names_the_cause_is_a_lack_of_memory_alone():
+    error = ImportError("libx.so: failed to map segment from shared object: Cannot allocate memory")
+    assert is_out_of_memory(error)
+    line = str(foreseen(error, "a.tif"))
+    assert line.startswith("a.tif: does not fit into memory; ") and "installation" not in line
+
+
 def test_a_library_that_cannot_be_loaded_is_no_lack_of_memory():
     for text in (
         "libx.so: failed to map segment from shared object: Operation not permitted",  # of a disk mounted noexec
