@@ -34,6 +34,18 @@ def test_the_same_seed_makes_the_same_images(items):
     assert all(np.array_equal(a[1], b[1]) and a[0] == b[0] for a, b in zip(items, again, strict=False))
 
 
+def test_a_list_of_images_that_broke_off_is_not_there(tmp_path):
+    """``train_model`` makes the images again unless ``split.csv`` is there; half of one would leave images out."""
+    rng = np.random.default_rng(0)
+    plain = [(f"a-{number}", np.full((2, 2), 0.5), np.ones((2, 2), bool), "train") for number in range(3)]
+    training_images.write_dataset(plain, tmp_path / "whole", rng)
+    assert len((tmp_path / "whole" / "split.csv").read_text().splitlines()) == 4
+    unspeakable = ("\udc80", *plain[0][1:])  # a name that no table of UTF-8 holds
+    with pytest.raises(UnicodeEncodeError):
+        training_images.write_dataset([*plain, unspeakable], tmp_path / "broken", rng)
+    assert sorted(path.name for path in (tmp_path / "broken").iterdir()) == ["images", "masks"]
+
+
 def test_scores_of_a_perfect_and_of_an_empty_mask():
     truth = np.zeros((32, 32), bool)
     truth[10:14, 2:30] = True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ import torch
 from scipy import ndimage
 
 from bundle.data import labelled_images
-from bundle.io import image_name, open_image
+from bundle.io import atomic, image_name, open_image
 from bundle.phantoms import FAMILIES, make_phantom
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus
 
@@ -175,6 +175,24 @@ def of_angiograms(folder: Path, rng: np.random.Generator) -> Iterator[Item]:
             yield f"angiogram-{path.stem}-{number}", shown, truth, "train"
 
 
+def write_dataset(items: Sequence[Item], folder: Path, rng: np.random.Generator) -> None:
+    """Write a dataset folder, ``split.csv`` last and as a whole, so that where it stands everything stands.
+
+    In no order, since a training takes the statistics of batch normalisation from the first images.
+    """
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    lines = [("stem", "split")]
+    for number, item in enumerate(rng.permutation(len(items))):
+        name, image, mask, split = items[item]
+        stem = f"{number:05d}-{name}"
+        tifffile.imwrite(folder / "images" / f"{stem}.tif", np.rint(image * 255).astype(np.uint8))
+        tifffile.imwrite(folder / "masks" / f"{stem}.tif", np.uint8(255) * mask)
+        lines.append((stem, split))
+    with atomic(folder / "split.csv") as partial_file, open(partial_file, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(lines)
+
+
 def main() -> None:
     """Make the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,18 +216,7 @@ def main() -> None:
         *of_vessmap(arguments.data / "vessmap", rng, variants),
         *of_angiograms(arguments.data / "octa" / "synthetic", rng),
     ]
-    for kind in ("images", "masks"):
-        (arguments.output / kind).mkdir(parents=True, exist_ok=True)
-    lines = [("stem", "split")]
-    # in no order, since a training takes the statistics of batch normalisation from the first images
-    for number, item in enumerate(rng.permutation(len(items))):
-        name, image, mask, split = items[item]
-        stem = f"{number:05d}-{name}"
-        tifffile.imwrite(arguments.output / "images" / f"{stem}.tif", np.rint(image * 255).astype(np.uint8))
-        tifffile.imwrite(arguments.output / "masks" / f"{stem}.tif", np.uint8(255) * mask)
-        lines.append((stem, split))
-    with open(arguments.output / "split.csv", "w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows(lines)
+    write_dataset(items, arguments.output, rng)
     print(f"{arguments.output}: {len(items)} images")
 
 
