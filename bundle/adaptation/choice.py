@@ -96,10 +96,9 @@ def adapt(
         return [replace(each, low=low, high=high) for each, (low, high) in itertools.product(some, levels)]
 
     options = leveled(candidates)
-    best = [_best(found.tallies, settings, options, ~fold) for fold in held]
     held_back = {
         "unchanged": found.in_all_looks(settings),
-        "settings": _joined([found.in_all_looks(choice) for choice in best], held),
+        "settings": _crossed(found.tallies, found.in_all_looks, settings, options, held),
     }
     chosen = {"unchanged": settings}
     students = []
@@ -117,7 +116,7 @@ def adapt(
 
         name = f"weights, {share:.0%}"
         chosen[name] = _best(together, seen, leveled([seen]), everything)
-        held_back[name] = together(chosen[name])
+        held_back[name] = _crossed(together, together, seen, leveled([seen]), held)
         progress("judging", number, len(SHARES))
     tried = {name: dice_of(tallies) for name, tallies in held_back.items()}
     name = _chosen(held_back)
@@ -197,6 +196,17 @@ def _best(
         return gain - error - PRICE * (changes + ((option.low, option.high) != (present.low, present.high)))
 
     return max((present, *options), key=worth)
+
+
+def _crossed(
+    chosen_by: Callable[[Settings], np.ndarray],
+    judged_by: Callable[[Settings], np.ndarray],
+    present: Settings,
+    options: Sequence[Settings],
+    held: Sequence[np.ndarray],
+) -> np.ndarray:
+    """Of each piece what those settings are worth that the other folds choose, ``[P, 3]``."""
+    return _joined([judged_by(_best(chosen_by, present, options, ~fold)) for fold in held], held)
 
 
 def _joined(tallies: Sequence[np.ndarray], held: Sequence[np.ndarray]) -> np.ndarray:
