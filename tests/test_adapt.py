@@ -28,6 +28,8 @@ from bundle.adaptation import (
     tally,
     tuned,
 )
+from bundle.adaptation.choice import _crossed
+from bundle.adaptation.tuning import _prepared
 from bundle.errors import InputError
 from bundle.home import WEIGHTS
 
@@ -145,6 +147,38 @@ def test_the_mean_of_networks_is_that_of_their_weights(random_ensemble):
     for name, value in mean_of(three).state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, sum(state[name] for state in states) / 3)
+
+
+def test_distances_to_vessels_that_are_held_back_are_not_taught():
+    """Where D counts it is that of the whole mask, though the guard and the held-back strip hold vessels as well."""
+    mask = np.zeros((40, 330), bool)
+    for start in range(20, 330, 47):
+        mask[:, start : start + 5] = True
+    known = annotation(mask.astype(np.float32), mask)
+    division = divided(known)
+    whole = _prepared(known, SETTINGS, Threshold())["target"]
+    assert (whole[3] == 1).all()
+    for fold in range(3):
+        taught = division.taught(fold)
+        *_, distance, weight = _prepared(known.only(taught), SETTINGS, Threshold())["target"].numpy()
+        assert np.array_equal(distance[weight > 0], whole[2].numpy()[weight > 0])
+        assert not weight[~taught].any() and weight[taught].mean() > 0.7
+
+
+def test_thresholds_are_judged_where_they_were_not_chosen():
+    """In each fold another setting is the best by luck: chosen and judged on the same pieces, that would be a gain."""
+    held = [np.arange(9) % 3 == fold for fold in range(3)]
+    lucky = [Settings("slice", high=0.5 + 0.1 * fold) for fold in range(3)]
+
+    def tallies(settings: Settings) -> np.ndarray:
+        right = np.full(9, 0.6)
+        for fold, each in zip(held, lucky, strict=True):
+            right[fold] = 0.95 if settings == each else 0.6 if settings == SETTINGS else 0.5
+        return np.stack([right, 1 - right, np.zeros(9)], 1)
+
+    judged = _crossed(tallies, tallies, SETTINGS, lucky, held)
+    best = max(dice_of(tallies(each)) for each in lucky)
+    assert best > dice_of(tallies(SETTINGS)) >= dice_of(judged)
 
 
 def test_training_on_scribbles_pulls_towards_them_and_leaves_the_given_network(random_ensemble):

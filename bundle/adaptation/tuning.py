@@ -18,6 +18,7 @@ from monai.transforms import (
     RandWeightedCropd,
     SpatialPadd,
 )
+from scipy.ndimage import distance_transform_edt
 from torch import nn
 from torch.nn import functional as F
 
@@ -45,10 +46,10 @@ def tuned(
     """A copy of a network, trained further on what is known.
 
     The statistics of batch normalisation stay as they are: those of a few crops would be worse. Losses are those of
-    the cascades (section II-B of the paper) on the labelled pixels alone; the distance map D, which needs the whole
-    mask, is regressed only where everything is labelled. Scribbles leave the network's own earlier answer elsewhere as
-    a weak target, the weaker the less sure that was (after Li and Hoiem, Learning without forgetting,
-    doi:10.1109/TPAMI.2017.2773081).
+    the cascades (section II-B of the paper) on the labelled pixels alone; the distance map D is regressed only in
+    masks, and there only where nothing unlabelled is nearer than the nearest vessel. Scribbles leave the network's own
+    earlier answer elsewhere as a weak target, the weaker the less sure that was (after Li and Hoiem, Learning without
+    forgetting, doi:10.1109/TPAMI.2017.2773081).
 
     Args:
         network: a :class:`bundle.networks.CascadeEnsemble` in evaluation mode, left as it is.
@@ -147,8 +148,8 @@ def _prepared(annotation: Annotation, settings: Settings, network: nn.Module) ->
     label = annotation.label
     known = (label != UNLABELLED).astype(np.float32)
     vessel = (label == VESSEL).astype(np.float32)
-    distance = np.asarray(DilatedProbabilityMap()(vessel[None]))[0]
-    target = torch.from_numpy(np.stack([vessel, known, distance, known * annotation.whole]).astype(np.float32))
+    distance, certain = _distance(label)
+    target = torch.from_numpy(np.stack([vessel, known, distance, certain * annotation.whole]).astype(np.float32))
     image = torch.from_numpy(np.ascontiguousarray(annotation.images[settings.contrast]))[None]
     if settings.scale != 1:
         options = {"scale_factor": settings.scale, "mode": "bilinear", "antialias": settings.scale < 1}
@@ -166,6 +167,19 @@ def _prepared(annotation: Annotation, settings: Settings, network: nn.Module) ->
         strokes = min(1 / max(float(drawn.mean()), 1e-6), 100.0)
         target[1:2] = torch.where(drawn > 0, torch.tensor(strokes), REMEMBERED * (2 * remembered - 1) ** 2)
     return {"image": image.float(), "target": target, "drawn": drawn}
+
+
+def _distance(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """D of a label ``[X, Y]``, and where it is certain, bool: beside what is unlabelled a nearer vessel may lie."""
+    vessel, unlabelled = label == VESSEL, label == UNLABELLED
+    dilated = DilatedProbabilityMap()
+    certain = np.minimum(_distance_to(vessel), dilated.bound) <= _distance_to(unlabelled)
+    # what is unlabelled counts as vessel, so that the largest distance, by which D is divided, is one that is known
+    return np.asarray(dilated((vessel | unlabelled)[None]))[0], certain & ~unlabelled
+
+
+def _distance_to(mask: np.ndarray) -> np.ndarray:
+    return distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
 
 
 def _loss(stages: dict[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
