@@ -20,8 +20,8 @@ NAME_mask_2d.tif is its projection; NAME_colour.png shows depth by colour, NAME_
 Of each mask it is said what Dice to expect of it (how alike to what a person would draw, 0 to 1); below 0.7 there is a
 warning with the likeliest reason and a way out. expected_dice.csv in OUT has a row for each mask (docs/trust.md).
 
-At the end, if OUT has more than three masks, also of earlier commands, the command names those on whose vessels the two
-cascades agree least: look at them first (not with --mode stack or both).
+At the end, if OUT has more than three masks of this command's weights and mode, also of earlier commands, those are
+named on whose vessels the two cascades agree least: look at them first (not with --mode stack or both).
 
 An input whose mask is there already is skipped, so that an interrupted command can be given again. With --mode stack a
 stack goes on with the slices that are missing; those that are done lie in OUT/.NAME.parts until then. A bad input gives

@@ -98,7 +98,8 @@ def write_expectations(outputs: Outputs) -> dict[str, float]:
     """Write the table of a folder: a row for each mask of which something was noted, in this run or before.
 
     Returns:
-        The disagreement that was noted of each mask, by the NAME of its input; NaN of an empty one.
+        The disagreement that was noted of each mask of this run's weights and mode, by the NAME of its input; NaN of
+        an empty one.
 
     Raises:
         InputError: it cannot be written, or a file of its name is not this program's.
@@ -112,7 +113,11 @@ def write_expectations(outputs: Outputs) -> dict[str, float]:
     ]
     if rows:
         _write_table(outputs, rows)
-    found = {name: finding["disagreement"] for name, finding in noted if "disagreement" in finding}
+    found = {
+        name: finding["disagreement"]
+        for mask, (name, finding) in zip(masks, noted, strict=True)
+        if "disagreement" in finding and outputs.made_alike(mask)
+    }
     return {name: math.nan if value is None else value for name, value in found.items()}
 
 

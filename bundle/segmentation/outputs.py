@@ -106,6 +106,12 @@ class Outputs:
             self._sources[source.name] = source
         return self._made[source.name][kind]
 
+    def made_alike(self, output: Path) -> bool:
+        """Tell whether an output, of this run or another, is of the same weights and mode, by its record."""
+        record = read_record(output) or {}
+        mode = (record.get("options") or {}).get("mode")
+        return record.get("weights") == self.weights and mode == self.options.get("mode")
+
     def source(self, path: str | Path, name: str | None = None) -> Source:
         """The input of a path and a NAME, with what is read of it if it was looked at before."""
         source = Source(Path(path), name or image_name(path))
