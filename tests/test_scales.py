@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 
 from bundle.metrics import median_width
 from bundle.segmentation import USUAL_WIDTH, WholeOrWindowsInferer, fitting_scale
+from bundle.segmentation.inferers import SCALE
 
 
 def bars(width: int, size: int = 240) -> np.ndarray:
@@ -55,10 +57,10 @@ def test_auto_segments_wide_vessels_at_the_scale_that_their_width_asks_for():
         seen.append(tuple(image.shape[-2:]))
         return image
 
-    output = WholeOrWindowsInferer(scale="auto")(mask, network)
+    output = WholeOrWindowsInferer(scale="auto")(MetaTensor(mask), network)
     scale = fitting_scale(bars(20))
     assert seen == [(240, 240), (round(240 * scale),) * 2]
-    assert output.shape == mask.shape
+    assert output.shape == mask.shape and output.meta[SCALE] == scale
     assert ((output > 0.5) == (mask > 0.5)).float().mean() > 0.95
 
 

@@ -802,7 +802,7 @@ def test_of_many_images_it_names_those_on_whose_vessels_the_cascades_agree_least
             found[file.stem] = difference[mask > 0].mean()
         first = sorted(found, key=found.get)[:-4:-1]
         assert len(set(found.values())) == count
-        assert out[-2].startswith(f"of the {count} masks in {tmp_path / 'out'} look first")
+        assert out[-2].startswith(f"of the {count} masks of this kind in {tmp_path / 'out'} look first")
         assert out[-2].endswith("): " + ", ".join(f"{name} ({found[name]:.3f})" for name in first))
     _, out, _ = segment(*files[:3], output=tmp_path / "three")
     assert not any("look first" in line for line in out)  # of three all can be looked at
@@ -812,6 +812,22 @@ def test_images_without_vessels_and_networks_without_a_second_opinion_are_not_na
     assert math.isnan(disagreement_on_mask(np.ones((2, 2)), np.zeros((2, 2), bool)))
     assert least_agreed({"empty": math.nan, "a": 0.1, "b": 0.3, "c": 0.2}) == ["b", "c", "a"]
     assert least_agreed(dict.fromkeys("abcd", 0.0)) == []
+
+
+# widths
+
+
+@shipped_weights
+@pytest.mark.parametrize("mode", ["fused", "stack"])
+def test_vessels_that_are_too_wide_at_the_scale_that_auto_chose_are_warned_of(segment, tmp_path, mode):
+    """Auto goes down to a quarter, at which vessels of 70 pixels are still wider than any that were seen."""
+    light = gaussian_filter(np.broadcast_to(np.arange(420) // 70 % 2, (280, 420)).astype(float), 2)
+    image = np.random.default_rng(0).normal(30 + 150 * light, 6).clip(0, 255).astype(np.uint8)
+    path = image_file(tmp_path / "a.tif", image)
+    status, out, err = segment(path, "--mode", mode, "--scale", "auto", weights=None, thresholds=())
+    assert status == 0 and out[0] == f"{path}: segmented at scale 0.25, by the widths found"
+    (line,) = (line for line in err if "pixels wide" in line)
+    assert "at scale 0.25" in line and re.search(r"try --scale 0\.07$|try --scale 0\.06\d$", line)
 
 
 # whole and in windows

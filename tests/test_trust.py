@@ -11,6 +11,7 @@ from operator import add
 import numpy as np
 import pytest
 import tifffile
+import torch
 from scipy.ndimage import gaussian_filter
 
 import bundle
@@ -19,7 +20,9 @@ from bundle.home import STACK_WEIGHTS, WEIGHTS
 from bundle.io import Source, note_finding, read_findings
 from bundle.phantoms import make_phantom
 from bundle.segmentation import Outputs
+from bundle.segmentation.expecting import note_expectation
 from bundle.segmentation.remarks import say_found
+from bundle.segmentation.writing import FoundWriter
 from bundle.trust import (
     TRUSTED,
     Evidence,
@@ -163,17 +166,43 @@ def test_an_empty_mask_has_no_dice_but_a_way_out():
     assert "--high" in stack.remedy
 
 
-@pytest.mark.parametrize(("scale", "too_wide"), [(1.0, True), (0.25, False), (2.0, True), ("auto", False)])
-def test_what_was_found_is_said_before_what_speaks_against_it(tmp_path, caplog, scale, too_wide):
+@pytest.mark.parametrize(
+    ("typed", "scale", "too_wide"),
+    [(1.0, 1.0, "auto"), (0.25, 0.25, ""), (2.0, 2.0, "auto"), ("auto", 0.22, ""), ("auto", 1.0, "0.22")],
+)
+def test_what_was_found_is_said_before_what_speaks_against_it(tmp_path, caplog, typed, scale, too_wide):
     """Vessels of 24 pixels, which the weights do not know; at a quarter of the size they do."""
     caplog.set_level("INFO", "bundle")
-    outputs, source = Outputs(tmp_path, options={"scale": scale}), Source(tmp_path / "a.png", "a")
+    outputs, source = Outputs(tmp_path, options={"scale": typed}), Source(tmp_path / "a.png", "a")
     mask = bars(24)
-    say_found(outputs, source, ["50 % vessel"], Expectation(0.3, "it is dim", "light it"), mask, mask)
+    say_found(outputs, source, ["50 % vessel"], Expectation(0.3, "it is dim", "light it"), mask, mask, scale)
     first, *width, last = caplog.messages
     assert first == f"{source}: 50 % vessel, expected Dice 0.30, {tmp_path / 'a_mask.tif'}"
     assert last.startswith(f"{source}: expected Dice 0.30, look at") and last.endswith(": it is dim; light it")
-    assert len(width) == too_wide and all("pixels wide" in line for line in width)
+    assert len(width) == bool(too_wide)
+    assert all("23.0 pixels wide" in line and line.endswith(f"try --scale {too_wide}") for line in width)
+
+
+def test_masks_of_other_weights_and_modes_are_not_compared_with_those_of_a_run(tmp_path, caplog):
+    """Twelve masks in a folder, of two networks and two modes; each run looks at its own four."""
+    caplog.set_level("INFO", "bundle")
+    runs = {
+        mode + letter: Outputs(tmp_path / "out", network=torch.nn.Linear(1, size), options={"mode": mode})
+        for mode, letter, size in (("fused", "a", 1), ("fused", "b", 2), ("stack", "a", 1))
+    }
+    for number, (name, outputs) in enumerate(runs.items()):
+        for each in range(4):
+            path = tmp_path / f"{name}{each}.tif"
+            tifffile.imwrite(path, np.zeros((4, 4), np.uint8))
+            outputs.begin(Source(path, path.stem), ["mask"])
+            tifffile.imwrite(outputs.path(path, "mask"), np.zeros((4, 4), np.uint8))
+            doubt = Expectation(0.9, disagreement=0.1 * (number + 1) + 0.01 * each)
+            note_expectation(outputs, Source(path, path.stem), doubt)
+    FoundWriter(runs["fuseda"]).say_where_to_look()
+    (line,) = caplog.messages
+    assert line.startswith("of the 4 masks of this kind")
+    assert line.endswith("fuseda3 (0.130), fuseda2 (0.120), fuseda1 (0.110)")
+    assert len((tmp_path / "out" / "expected_dice.csv").read_text().splitlines()) == 13
 
 
 @shipped

@@ -172,7 +172,8 @@ class ImageSegmenter:
                 return self.network(batch)
 
         seen = torch.as_tensor(enhanced.T)[None, None].to(self.device)
-        probability, disagreement = self.inferer.whole(seen, network, image.path)[0].float().cpu().numpy()
+        scale = self.inferer.factor(seen, network, image.path)
+        probability, disagreement = self.inferer.whole(seen, network, scale)[0].float().cpu().numpy()
         spacing = image.spacing and image.spacing[-2:]
         mask = probability
         for step in self.binarization:
@@ -188,4 +189,5 @@ class ImageSegmenter:
             depth=depth,
             spacing=spacing,
             affine=image.affine,
+            scale=scale,
         )

@@ -17,6 +17,7 @@ from monai.utils.enums import CommonKeys as Keys
 
 from ..data import FAILURE
 from ..errors import InputError, foreseen
+from .inferers import SCALE
 from .outputs import Outputs
 from .writing import Found, FoundWriter
 
@@ -84,8 +85,8 @@ class SegmentationWriter:
     """Write what was found under the input's name: mask, probability, overlay, and of a stack its fusion.
 
     ``NAME_mask`` (uint8, 0 and 255) is written last, so that where it stands everything stands. NAME is the input's
-    file name without suffix. All but the picture are images with the input's pixel size. Of more than three in the
-    folder it is said at the end of a run on which ones the cascades agree least.
+    file name without suffix. All but the picture are images with the input's pixel size. Of more than three of
+    these weights in the folder it is said at the end of a run on which ones the cascades agree least.
 
     Args:
         output_dir: folder to write to.
@@ -123,6 +124,7 @@ class SegmentationWriter:
                     depth=_in_file_order(inputs["image_depth"]) if "image_depth" in inputs else None,
                     spacing=_spacing(mask),
                     affine=None if place is None else np.asarray(place),
+                    scale=float(mask.meta.get(SCALE, 1.0)),
                 ),
             )
 

@@ -12,7 +12,9 @@ from monai.utils import convert_to_dst_type
 from .scales import say_scale
 from .windows import Windows, middle
 
-__all__ = ["WholeOrWindowsInferer"]
+__all__ = ["SCALE", "WholeOrWindowsInferer"]
+
+SCALE = "segmented_at_scale"  # in the metadata of what comes out
 
 
 class WholeOrWindowsInferer(Windows, Inferer):
@@ -31,7 +33,8 @@ class WholeOrWindowsInferer(Windows, Inferer):
             kwargs: ignored.
 
         Returns:
-            ``[B, K, X, Y]`` or ``[B, K, X, Y, Z]``, with the metadata of ``inputs``.
+            ``[B, K, X, Y]`` or ``[B, K, X, Y, Z]``, with the metadata of ``inputs``, if there are any, and there under
+            :data:`SCALE` the factor by which the image was resampled.
         """
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs  # metadata slow every operation down
         planes = image.unbind(-1) if image.ndim == 5 else (image,)
@@ -41,7 +44,10 @@ class WholeOrWindowsInferer(Windows, Inferer):
             scale = self.fit(middle(planes[0] if len(planes) == 1 else image.amax(-1)), network)
             say_scale(scale, _file_of(inputs))
         outputs = [self._whole(plane, scale, network) for plane in planes]
-        return convert_to_dst_type(torch.stack(outputs, -1) if image.ndim == 5 else outputs[0], inputs)[0]
+        output = convert_to_dst_type(torch.stack(outputs, -1) if image.ndim == 5 else outputs[0], inputs)[0]
+        if isinstance(output, MetaTensor):
+            output.meta[SCALE] = scale
+        return output
 
 
 def _file_of(image: torch.Tensor) -> str | None:

@@ -65,11 +65,11 @@ class PageSegmenter:
                 StoredVolume(work / kind, grey.shape, np.float32, band_rows(grey.shape[2]))
                 for kind in ("probability", "disagreement")
             )
-            self.network.go_over(
+            scale = self.network.go_over(
                 grey, probability, disagreement, enhance=lambda: _Enhanced(grey, self.equalization, work)
             )
             mask = self.binarization.by_blocks(probability, stages, work)
-            stack = SegmentedStack(source, flat, grey.shape, probability, disagreement, mask)
+            stack = SegmentedStack(source, flat, grey.shape, probability, disagreement, mask, scale=scale)
             StackWriter(self.outputs).all_of(stack, also)
 
     def _fused(self, image: Image, work: Path) -> tuple[Image, dict[str, StoredVolume]]:

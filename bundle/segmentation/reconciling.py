@@ -105,7 +105,8 @@ class ReconcilingSegmenter(StackSegmenter):
         expectation = writer.expectation(stack, kept)
         note_expectation(self.outputs, source, expectation)
         share = writer.mask(stack, kept.planes(), fused)
-        say_found(self.outputs, source, [share, "2D and 3D reconciled"], expectation, flat, fused)
+        words = [share, "2D and 3D reconciled"]
+        say_found(self.outputs, source, words, expectation, flat, fused, stack.scale)
 
     def _segment(self, fused: np.ndarray, stack: SegmentedStack) -> tuple[np.ndarray, np.ndarray]:
         """Probability and mask of the fused image, ``[Y, X]``."""

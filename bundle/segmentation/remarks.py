@@ -13,7 +13,7 @@ from ..metrics import median_width
 from ..transforms import hidden_pixels
 from ..trust import Expectation
 from .outputs import Outputs
-from .scales import SEEN_WIDTHS
+from .scales import SEEN_WIDTHS, USUAL_WIDTH
 
 __all__ = ["say_found", "vessel_share"]
 
@@ -27,6 +27,7 @@ def say_found(
     expectation: Expectation | None,
     found: np.ndarray,
     grey: np.ndarray,
+    scale: float,
 ) -> None:
     """Say what was found in an input, and after it what speaks against it: the mask's looks, then what is expected.
 
@@ -37,11 +38,12 @@ def say_found(
         expectation: of the mask; None if nothing is known.
         found: the mask, bool, ``[Y, X]``, or ``[Z, Y, X]``, of which the projection counts.
         grey: the image, or a stack or its projection.
+        scale: factor by which the network saw it resampled.
     """
     mask = outputs.path(source, "mask")
     known = expectation is not None and math.isfinite(expectation.dice)
     logger.info("%s: %s, %s", source, ", ".join([*words, *([str(expectation)] if known else [])]), mask)
-    _remark_on_mask(source, found, grey, outputs.options.get("scale", 1.0))
+    _remark_on_mask(source, found, grey, scale, fitted=outputs.options.get("scale") == "auto")
     if expectation is not None and known and not expectation.trusted:
         logger.warning(
             "%s: %s, look at the overlay before you trust the mask: %s; %s",
@@ -52,8 +54,11 @@ def say_found(
         )
 
 
-def _remark_on_mask(source: Source, found: np.ndarray, grey: np.ndarray, scale: float | str) -> None:
-    """Warn of an empty mask, and of vessels of widths that the shipped weights have not seen, nor do at this scale."""
+def _remark_on_mask(source: Source, found: np.ndarray, grey: np.ndarray, scale: float, fitted: bool) -> None:
+    """Warn of an empty mask, and of vessels of widths that the shipped weights have not seen, nor do at this scale.
+
+    A scale that was fitted may be the smallest or largest that is tried, or come of what was found at no scale but 1.
+    """
     if not found.any():
         shown = grey[np.isfinite(grey)]
         if shown.size and shown.min() == shown.max():
@@ -63,13 +68,15 @@ def _remark_on_mask(source: Source, found: np.ndarray, grey: np.ndarray, scale: 
         logger.warning("%s: no vessel found, the mask is empty; %s", source, way_out)
         return
     width = median_width(found if found.ndim == 2 else found.max(axis=0))
-    if isinstance(scale, int | float) and not SEEN_WIDTHS[0] <= width * scale <= SEEN_WIDTHS[1]:
+    if not SEEN_WIDTHS[0] <= width * scale <= SEEN_WIDTHS[1]:
         logger.warning(
-            "%s: its vessels are about %.1f pixels wide, the shipped weights are at home from %g to %g; "
-            "look at the overlay, and try --scale auto",
+            "%s: its vessels are about %.1f pixels wide%s, the shipped weights are at home from %g to %g; "
+            "look at the overlay, and try --scale %s",
             source,
             width,
+            "" if scale == 1 else f", {width * scale:.1f} at scale {scale:.2g}",
             *SEEN_WIDTHS,
+            f"{USUAL_WIDTH / width:.2g}" if fitted else "auto",
         )
 
 

@@ -81,23 +81,38 @@ class Windows:
         self,
         image: torch.Tensor,
         network: Callable[[torch.Tensor], torch.Tensor],
-        source: str | os.PathLike | None = None,
+        scale: float | None = None,
     ) -> torch.Tensor:
         """Segment an image.
 
         Args:
             image: ``[B, C, X, Y]``.
             network: gives ``[B, K, X, Y]`` for any X and Y.
-            source: its file, to be named with the scale that was found.
+            scale: factor by which the image is resampled; that of :meth:`factor` if None.
 
         Returns:
             ``[B, K, X, Y]``.
         """
-        scale = self.scale
-        if scale == "auto":
-            scale = self.fit(middle(image), network)
-            say_scale(scale, source)
-        return self._whole(image, scale, network)
+        return self._whole(image, self.factor(image, network) if scale is None else scale, network)
+
+    def factor(
+        self,
+        image: torch.Tensor,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        source: str | os.PathLike | None = None,
+    ) -> float:
+        """The factor by which an image is resampled: where the scale is "auto", what is found in it, and said.
+
+        Args:
+            image: ``[B, C, X, Y]``.
+            network: gives ``[B, K, X, Y]``, the probability of vessel first.
+            source: its file, to be named with the scale that was found.
+        """
+        if self.scale != "auto":
+            return self.scale
+        scale = self.fit(middle(image), network)
+        say_scale(scale, source)
+        return scale
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: object, **kwargs: object

@@ -32,6 +32,7 @@ class Found:
         depth: of a stack that was fused.
         spacing: micrometres along the axes, if the file told.
         affine: of a NIfTI file.
+        scale: factor by which the network saw it resampled.
     """
 
     mask: np.ndarray
@@ -41,6 +42,7 @@ class Found:
     depth: np.ndarray | None = None
     spacing: tuple[float, ...] | None = None
     affine: np.ndarray | None = None
+    scale: float = 1.0
 
 
 class FoundWriter:
@@ -86,12 +88,13 @@ class FoundWriter:
         self._image(source, "mask", found.mask, found)
         grey = found.image if found.image.ndim == 2 else found.image.max(axis=0)
         share = vessel_share(int(np.count_nonzero(found.mask)), found.mask.shape, grey)
-        say_found(self.outputs, source, [share], expectation, found.mask, found.image)
+        say_found(self.outputs, source, [share], expectation, found.mask, found.image, found.scale)
 
     def say_where_to_look(self) -> None:
         """Write the table of what to expect, and name the images on whose vessels the cascades agree least.
 
-        All masks of the folder count, those of earlier runs too: one that was interrupted goes on with the others.
+        The folder's masks of this run's weights and mode count, those of earlier runs too: one that was interrupted
+        goes on with the others. How far the cascades differ tells nothing from weights to weights.
 
         Raises:
             InputError: the table cannot be written.
@@ -101,7 +104,7 @@ class FoundWriter:
         if names:
             each = ", ".join(f"{name} ({found[name]:.3f})" for name in names)
             logger.info(
-                "of the %d masks in %s look first at those where the cascades agree least "
+                "of the %d masks of this kind in %s look first at those where the cascades agree least "
                 "(mean difference on vessels): %s",
                 len(found),
                 self.outputs.folder,

@@ -138,9 +138,10 @@ class StackSegmenter:
                 StoredVolume(work / kind, grey.shape, np.float32, band_rows(grey.shape[2]))
                 for kind in ("probability", "disagreement")
             )
-            self.slices.go_over(grey, probability, disagreement, self.workers)
+            scale = self.slices.go_over(grey, probability, disagreement, self.workers)
             mask = self.binarization.by_blocks(probability, stages, work, self.workers)
-            yield SegmentedStack(source, image, grey.shape, probability, disagreement, mask, self.workers, options)
+            volumes = probability, disagreement, mask
+            yield SegmentedStack(source, image, grey.shape, *volumes, self.workers, options, scale)
 
     def write(self, stack: SegmentedStack) -> None:
         """Write probability, disagreement, overlay, and last the mask.

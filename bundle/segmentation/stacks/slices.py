@@ -27,6 +27,8 @@ __all__ = ["SliceNetwork"]
 
 logger = logging.getLogger(__name__)
 
+NOTE = "scale.json"
+
 
 @dataclass(frozen=True)
 class SliceNetwork:
@@ -62,7 +64,7 @@ class SliceNetwork:
         disagreement: StoredVolume,
         workers: Workers = HERE,
         enhance: Callable[[], Enhanced] | None = None,
-    ) -> None:
+    ) -> float:
         """Compute the slices that are missing.
 
         Args:
@@ -72,6 +74,9 @@ class SliceNetwork:
             workers: who does it.
             enhance: enhances the slices, if any is missing; by ``contrast`` if None.
 
+        Returns:
+            The factor by which they were resampled.
+
         Raises:
             InputError: a slice cannot be read, or no room is left.
         """
@@ -79,7 +84,7 @@ class SliceNetwork:
         # the probability of a block is written after its disagreement, and stands for both
         missing = _missing(probability, (0, depth))
         if not missing:
-            return
+            return _noted(probability.folder.parent) if self.inferer.scale == "auto" else self.inferer.scale
         done = depth - len(missing)
         if done:
             logger.info("%s: goes on with slice %d, %d of %d are there", grey.path, missing[0] + 1, done, depth)
@@ -91,6 +96,7 @@ class SliceNetwork:
             scale = self.inferer.scale
         slabs = [slab for slab in workers.slabs(depth, 1) if not probability.holds(*slab)]
         workers.each("network", partial(self._see, slices, probability, disagreement, scale), slabs)
+        return scale
 
     @torch.inference_mode()
     def _see(
@@ -135,9 +141,8 @@ class SliceNetwork:
             work: folder in which it is noted.
             workers: who looks at the slices.
         """
-        note = work / "scale.json"
-        if note.exists():
-            return float(json.loads(note.read_text(encoding="utf-8")))
+        if (work / NOTE).exists():
+            return _noted(work)
         depth, height, width = slices.grey.shape
         slabs = workers.slabs(depth)
         (top, bottom), (left, right) = middle_of(height), middle_of(width)
@@ -145,7 +150,7 @@ class SliceNetwork:
         middles = StoredVolume(work / "middle", shape, np.float32, band_rows(shape[2]))
         workers.each("looking for widths", partial(_project, slices, middles), list(enumerate(slabs)))
         (scale,) = workers.each("choosing the scale", partial(self._fitting, middles), [None])
-        with atomic(note) as file:
+        with atomic(work / NOTE) as file:
             file.write_text(json.dumps(scale), encoding="utf-8")
         return scale
 
@@ -153,6 +158,11 @@ class SliceNetwork:
     def _fitting(self, middles: StoredVolume, _: None) -> float:
         shown = reduce(np.maximum, middles.planes())
         return self.inferer.fit(_tensor(shown).to(self.device), self)
+
+
+def _noted(work: Path) -> float:
+    """The scale that was found for the blocks of a folder."""
+    return float(json.loads((work / NOTE).read_text(encoding="utf-8")))
 
 
 def _project(slices: Enhanced, middles: StoredVolume, part: tuple[int, Slab]) -> None:

@@ -27,6 +27,7 @@ class SegmentedStack:
         mask: bool, after hysteresis and morphology.
         workers: who works on its slabs.
         options: of :func:`bundle.io.open_image`, by which they open the input.
+        scale: factor by which the network saw the slices resampled.
     """
 
     source: Source
@@ -37,6 +38,7 @@ class SegmentedStack:
     mask: StoredVolume
     workers: Workers = HERE
     options: Mapping[str, Any] = field(default_factory=dict)
+    scale: float = 1.0
 
     @property
     def grey(self) -> GreyBlocks:

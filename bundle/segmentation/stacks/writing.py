@@ -78,7 +78,7 @@ class StackWriter:
         share = vessel_share(self.stored(stack, "mask", stack.mask), stack.shape, grey)
         slices = (partial(stack.mask.rows, z) for z in range(stack.shape[0]))
         found = middle_projection(slices, stack.shape[1:])
-        say_found(self.outputs, source, [share], expectation, found, grey)
+        say_found(self.outputs, source, [share], expectation, found, grey, stack.scale)
 
     def expectation(self, stack: SegmentedStack, mask: StoredVolume) -> Expectation | None:
         """What to expect of a stack's mask, seen by blocks; None without a second opinion.
