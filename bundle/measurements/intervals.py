@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from ..transforms import CloseGaps, HysteresisThreshold, RemoveFragments
+from ..transforms import Closing, Hysteresis, Removal
 from .definitions import IMAGES, SEGMENTS
 from .lines import weights_along
 from .measurement import Measurement, measure_mask
@@ -87,8 +87,8 @@ def replicate_masks(probability: np.ndarray, disagreement: np.ndarray) -> Iterat
     """
     for part, shift in WAYS[probability.ndim]:
         values = np.clip(probability + part * disagreement, 0, 1, dtype=np.float32)
-        mask = HysteresisThreshold(_shifted(LOW, shift), _shifted(HIGH, shift))(values[None])
-        yield np.asarray(RemoveFragments(FRAGMENTS)(CloseGaps(GAPS)(mask)))[0] != 0
+        mask = Hysteresis(_shifted(LOW, shift), _shifted(HIGH, shift)).of(values)
+        yield Removal(FRAGMENTS).of(Closing(GAPS).of(mask))
 
 
 def _shifted(threshold: float, shift: float) -> float:
@@ -102,7 +102,7 @@ def replicate(
     disagreement: np.ndarray,
     **options: Any,
 ) -> Replicates:
-    """Measure the replicates of an image, one after the other: so many times as long, in no more memory.
+    """Measure the replicates of an image, one after the other: it takes so many times as long as to measure once.
 
     Args:
         measurement: of the mask.
