@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-# by the old room: each name, and the room where it lives since version 0.5.0
+# by the old room: each name, and the room where it lives since version 0.5.0, with its name there if that is another
 MOVED = {
     "engines": {
         "CascadeTargets": "training",
@@ -31,7 +31,7 @@ MOVED = {
         "join_processes": "training",
         "least_agreed": "segmentation",
         "leave_processes": "training",
-        "load_weights": "networks",
+        "load_weights": "networks.ensemble_of_weights",  # configs of before 0.8 name the channels of then
         "mask_of_stages": "training",
         "new_run": "training",
         "one_of": "runner",
@@ -54,6 +54,7 @@ def moved(old: str) -> Callable[[str], object]:
     def find(name: str) -> object:
         if name not in MOVED[room]:
             raise AttributeError(f"module {old!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{MOVED[room][name]}"), name)
+        place, _, other = MOVED[room][name].partition(".")
+        return getattr(importlib.import_module(f"{package}.{place}"), other or name)
 
     return find

@@ -26,6 +26,7 @@ from bundle.networks import (
     UNet,
     UNetPlusPlus,
     count_parameters,
+    ensemble_of_weights,
     load_weights,
 )
 from bundle.networks.blocks import Head, InstanceNorm, pad_to_multiple, to_channels, to_pixels, upsample
@@ -466,16 +467,16 @@ def test_an_ensemble_takes_the_arrangement_of_its_weights(tmp_path: Path, norm: 
     today = CascadeEnsemble(1, (4, 5), dbac_scale=2.0, fusion="maximum", dbac_norm=norm, shuffle=2).eval()
     other = CascadeEnsemble(1, (4, 5), dbac_norm="batch" if norm == "instance" else "instance", shuffle=2)
     with pytest.raises(InputError, match="does not fit"):
-        load_weights(other, tmp_path / "earlier.pt")
+        ensemble_of_weights(other, tmp_path / "earlier.pt")
     assert other.dbac.shuffle == 2
     with caplog.at_level("INFO"):
-        assert load_weights(today, tmp_path / "earlier.pt") is today
+        assert ensemble_of_weights(today, tmp_path / "earlier.pt") is today
     assert "channels [2, 3, 4] and shuffle 1" in caplog.text
     torch.testing.assert_close(today(image(1, 1, 20, 24)), earlier(image(1, 1, 20, 24)))
     torch.save({"model": DBAC(1, TINY).state_dict()}, tmp_path / "cascade.pt")
     for network in (today, UNet(1, (2, 3))):
         with pytest.raises(InputError, match="does not fit"):
-            load_weights(network, tmp_path / "cascade.pt")
+            ensemble_of_weights(network, tmp_path / "cascade.pt")
 
 
 # --- scales of the ensemble --------------------------------------------------------------------------------------

@@ -18,14 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..home import INFERENCE, PACKAGE, ROOT, WEIGHTS
 from ..io import check_writable
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,18 +73,8 @@ def package(form: str, weights: Path | None) -> dict[str, bytes]:
         return bundle_files(ROOT, PACKAGE)
     config = ConfigParser()
     config.read_config(INFERENCE)
-    network = config.get_parsed_content("network_def")
-    own = _sizes(network)
-    load_weights(network, weights or WEIGHTS)
-    if _sizes(network) != own:  # the configs that are packed beside it would name another
-        problem = "does not fit the network of configs/inference.json"
-        raise InputError(weights, problem, "pack it by the version that made it")
+    network = load_weights(config.get_parsed_content("network_def"), weights or WEIGHTS)
     if form == "monai":
         return bundle_files(ROOT, PACKAGE, network)
     metadata = json.loads((ROOT / "configs" / "metadata.json").read_text(encoding="utf-8"))
     return model_files(network, metadata, (ROOT / "LICENSE").read_bytes())
-
-
-def _sizes(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Of every parameter and buffer."""
-    return {name: tuple(value.shape) for name, value in network.state_dict().items()}

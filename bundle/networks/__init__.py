@@ -8,7 +8,7 @@ from .faster import faster_copy
 from .memory import keep_memory, start_threads
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
-from .weights import fit_weights, load_weights, read_weights, scales_of
+from .weights import ensemble_of_weights, fit_weights, load_weights, read_weights, scales_of
 
 __all__ = [
     "DBAC",
@@ -22,6 +22,7 @@ __all__ = [
     "UNet",
     "UNetPlusPlus",
     "count_parameters",
+    "ensemble_of_weights",
     "fit_weights",
     "faster_copy",
     "keep_memory",

@@ -14,7 +14,7 @@ from ..errors import InputError, is_out_of_memory
 from .cascades import DBAC, DDMAC
 from .ensemble import CascadeEnsemble
 
-__all__ = ["fit_weights", "load_weights", "read_weights", "scales_of"]
+__all__ = ["ensemble_of_weights", "fit_weights", "load_weights", "read_weights", "scales_of"]
 
 logger = logging.getLogger(__name__)
 _ANOTHER = "give another file, or train again"
@@ -24,8 +24,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     """Load shipped weights or a checkpoint of a training into a network.
 
     Args:
-        network: changed in place. An ensemble becomes one of the weights' channels and shuffle if it is of others, so
-            that weights of an earlier version go on being of use; a line says so.
+        network: changed in place.
         path: a state dictionary, or a dictionary whose ``model`` is one; half precision is widened. Of an ensemble's a
             cascade takes its own.
 
@@ -49,17 +48,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         part = f"{type(network).__name__.lower()}."
         own = {name: value for name, value in state.items() if str(name).startswith(part)}
         state = {name.removeprefix(part): value for name, value in own.items()} or state
-    made_for = _arrangement(state)
-    if isinstance(network, CascadeEnsemble) and made_for not in (None, _arrangement(network.state_dict())):
-        channels, shuffle = made_for
-        other = copy.deepcopy(network)
-        other.rearrange(channels, shuffle)
-        if not _differing(other, state):
-            network.rearrange(channels, shuffle)
-            logger.info("%s: is of a network of channels %s and shuffle %d, which is used", path, channels, shuffle)
-    fit_weights(
-        network, state, path, "give weights of this network, or its norm, dbac_norm and other settings in the config"
-    )
+    remedy = "give weights of this network, or set its channels, shuffle, norm and dbac_norm in the config to theirs"
+    fit_weights(network, state, path, remedy)
     own = scales_of(network)
     for name, scale in _noted_scales(checkpoint, path).items():
         if own.get(name, scale) != scale:
@@ -67,6 +57,36 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
                 path, f"was trained with {name} {scale:g}, not {own[name]:g}", f"set network_def#{name} to {scale:g}"
             )
     return network
+
+
+def ensemble_of_weights(network: nn.Module, path: str | Path) -> nn.Module:
+    """Load weights as :func:`load_weights` does, of whatever channels and shuffle those of an ensemble are.
+
+    So weights of an earlier version, or adapted from them, go on being of use; a line says so.
+
+    Args:
+        network: changed in place; an ensemble gets the channels and the shuffle of the weights.
+        path: as there.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: as there.
+    """
+    path = Path(path)
+    if isinstance(network, CascadeEnsemble) and path.is_file():
+        checkpoint = read_weights(path)
+        state = checkpoint.get("model", checkpoint)
+        made_for = _arrangement(state)
+        if made_for not in (None, _arrangement(network.state_dict())):
+            channels, shuffle = made_for
+            other = copy.deepcopy(network)
+            other.rearrange(channels, shuffle)
+            if not _differing(other, state):
+                network.rearrange(channels, shuffle)
+                logger.info("%s: is of a network of channels %s and shuffle %d, which is used", path, channels, shuffle)
+    return load_weights(network, path)
 
 
 def _noted_scales(checkpoint: dict, path: Path) -> dict[str, float]:
