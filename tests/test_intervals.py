@@ -137,6 +137,19 @@ def test_calibration_of_eight_numbers_is_none():
     assert calibrated(simulated(rng, 60, 9), simulated(rng, 60, 9))["image"]
 
 
+def test_a_count_that_most_phantoms_have_right_gets_no_absurd_interval():
+    rng = np.random.default_rng(5)
+
+    def rows() -> list[dict]:
+        found = simulated(rng, 60)
+        for row in found:  # no loop is true, and one in five images has one or two
+            row["quantities"]["loops"] = [0.0, float(max(rng.integers(-7, 3), 0)), 0.0]
+        return found
+
+    loops = calibrated(rows(), rows())["image"]["loops"]
+    assert loops["bias"] == 0 and math.exp(loops["factor"] * loops["floor"]) <= 3 + 1e-3
+
+
 def test_constants_of_stacks_leave_those_of_images_as_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(calibrate_intervals, "CONSTANTS", tmp_path / "constants.json")
     write_constants("YX", {"side": 1})

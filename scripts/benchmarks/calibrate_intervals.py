@@ -238,7 +238,9 @@ def _constant(first: np.ndarray, second: np.ndarray, count: bool) -> dict | None
     if len(errors) < 9 or len(others) < 9:
         return None
     bias = float(np.median(errors))
-    floor = max(float(np.median(np.abs(errors - bias))), 1e-3)
+    off = np.abs(errors - bias)
+    # where most errors are equal, as of loops that most images lack, the median is no scale; half the mean still is
+    floor = max(float(np.median(off)), float(off.mean()) / 2, 1e-3)
     scores = np.sort(np.abs(others - bias) / (spreads + floor))
     # split conformal: the ceil((n + 1) · 0.9)-th smallest
     rank = min(math.ceil((len(scores) + 1) * LEVEL), len(scores)) - 1
