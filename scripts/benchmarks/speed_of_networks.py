@@ -11,7 +11,6 @@ what disturbs only adds. Images are VessMAP's test images, slices those of vesse
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import time
 from collections.abc import Callable
@@ -21,10 +20,10 @@ from statistics import fmean
 import torch
 
 from bundle.home import ROOT
-from bundle.io import atomic
 from bundle.metrics import Confusion
 from bundle.networks import CascadeEnsemble, count_parameters, faster_copy, keep_memory
 
+from ..tables.result_files import write_rows
 from .microscopes import Segmenter, pairs, vesselnn
 
 SIDE = 512
@@ -91,10 +90,7 @@ def main() -> None:
             row |= {f"dice of {of}": f"{dice(made[of], part, arguments.data, of):.4f}" for of in made}
             rows.append(row)
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    with atomic(arguments.output) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(arguments.output, rows)
 
 
 if __name__ == "__main__":

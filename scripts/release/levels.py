@@ -10,7 +10,6 @@ precision at the usual thresholds; over all images the calibration error of S, i
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
@@ -21,11 +20,12 @@ from monai.bundle import ConfigParser
 
 from bundle.data import labelled_images
 from bundle.home import INFERENCE
-from bundle.io import atomic, open_image
+from bundle.io import open_image
 from bundle.metrics import Confusion
 from bundle.networks import faster_copy, load_weights
 
 from ..shipped.calibration import calibration_error
+from ..tables.result_files import write_rows
 from .publish_weights import blend, sharpen
 from .train_model import MODEL, NORM, STACK, checkpoint
 
@@ -86,10 +86,7 @@ def main() -> None:
         for factor in FACTORS:
             rows.append(row(arguments.folder, images, parts, factor))
             print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    with atomic(arguments.output) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(arguments.output, rows)
 
 
 if __name__ == "__main__":
