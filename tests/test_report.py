@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
 import string
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -30,6 +32,7 @@ from bundle.reporting import (
     svg_paths,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 HELIX = np.linspace(0, 4 * np.pi, 400)
 
 
@@ -190,6 +193,15 @@ def test_doubtful_images_are_said(row, disagreement, said):
     assert doubts(plain, 0.05) == [] and doubts(plain) == []
     first, line = doubts({**plain, **row}, disagreement, ["no pixel size"])
     assert first == "no pixel size" and said in line
+
+
+def test_disagreement_is_doubtful_above_that_of_every_labelled_image():
+    """And of images alone: the logits of slices are doubled."""
+    tables = (ROOT / "docs" / "results" / "disagreement").glob("*.csv")
+    known = [float(row["on_mask"]) for table in tables for row in csv.DictReader(table.open(encoding="utf-8"))]
+    row = {"unit": "pixel", "fraction": "8", "diameter_p50": "6"}
+    assert doubts(row, max(known)) == [] and len(doubts(row, max(known) + 0.01)) == 1
+    assert doubts({**row, "axes": "ZYX"}, 0.5) == []
 
 
 def test_every_passage_of_the_methods_cites_references_that_are_listed_in_order():

@@ -12,8 +12,8 @@ from ..trust import TRUSTED
 
 __all__ = ["doubts"]
 
-# above that of every labelled image of the validation and test splits, 0.107 (docs/results/disagreement)
-DISAGREEMENT = 0.11
+# above that of every labelled image of the validation and test splits, 0.157 (docs/results/disagreement)
+DISAGREEMENT = 0.16
 _FULL = 60  # per cent: no tissue has so many vessels
 
 
@@ -52,7 +52,8 @@ def doubts(
             f"its mask has an expected Dice of {expected:.2f}, masks of {TRUSTED:g} and more can be trusted: "
             f"{finding.get('reason')}; {finding.get('remedy')}"
         )
-    if disagreement > DISAGREEMENT:
+    # S of slices is sharpened, so that L and N are further apart there: what images had is no measure of it
+    if disagreement > DISAGREEMENT and row.get("axes") != "ZYX":
         lines.append(
             f"the two cascades disagree on its vessels ({disagreement:.2f} on average, on labelled images at most "
             f"{DISAGREEMENT:g}): do not trust the mask before you have looked at its outline"
