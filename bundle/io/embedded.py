@@ -7,12 +7,14 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
-import nibabel
 import tifffile
+
+if TYPE_CHECKING:
+    import nibabel
 
 __all__ = ["ANNOTATION", "ATTRIBUTE", "as_annotation", "as_comment", "read_embedded"]
 
@@ -36,6 +38,8 @@ def as_annotation(record: Mapping[str, Any]) -> str:
 
 def as_comment(record: Mapping[str, Any]) -> nibabel.nifti1.Nifti1Extension:
     """A record as an extension of a NIfTI header."""
+    import nibabel  # which images of other kinds need not wait for
+
     return nibabel.nifti1.Nifti1Extension(COMMENT, json.dumps({ATTRIBUTE: record}).encode())
 
 
@@ -69,6 +73,8 @@ def _of_tiff(path: Path) -> dict[str, Any] | None:
 
 
 def _of_nifti(path: Path) -> dict[str, Any] | None:
+    import nibabel
+
     with (gzip.open if path.name.endswith(".gz") else open)(path, "rb") as stream:
         start = stream.read(4)
         kind = nibabel.Nifti2Header if 540 in (int.from_bytes(start, "little"), int.from_bytes(start, "big")) else None

@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .nifti import write_nifti_planes
 from .ome_tiff import write_ome_tiff_planes
 from .ome_zarr import write_ome_zarr_planes
 from .planes import Layout
+
+
+def _write_nifti_planes(path: str | Path, planes: Iterable[np.ndarray], layout: Layout) -> None:
+    from .nifti import write_nifti_planes  # nibabel is imported where it is needed
+
+    write_nifti_planes(path, planes, layout)
+
 
 # format: the suffix that programs give its files
 OUTPUT_SUFFIXES = {"ome-tiff": ".tif", "nifti": ".nii.gz", "ome-zarr": ".ome.zarr"}
 _WRITERS = {
     ".tif": write_ome_tiff_planes,
     ".tiff": write_ome_tiff_planes,
-    ".nii": write_nifti_planes,
-    ".nii.gz": write_nifti_planes,
+    ".nii": _write_nifti_planes,
+    ".nii.gz": _write_nifti_planes,
     ".zarr": write_ome_zarr_planes,
 }
 

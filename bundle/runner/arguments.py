@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from fire.parser import DefaultParseValue
-
 from ..errors import InputError
 
 __all__ = ["as_typed", "chosen", "one_of"]
@@ -29,6 +27,8 @@ def as_typed(option: str, value: object) -> str | None:
     """
     if value is None:
         return None
+    from fire.parser import DefaultParseValue  # it brings asyncio along
+
     words = sys.argv[1:]
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, rest = word.partition("=")

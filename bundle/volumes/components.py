@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 from scipy.ndimage import label
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ..io import atomic
 from .blocks import StoredVolume, Volume
@@ -153,8 +151,7 @@ def _settle(notes: Path, slabs: Sequence[Slab], least: float) -> None:
         firsts.append(first + len(own))
         last = first + face + ends["classes"]
     a, b = _all(pairs)
-    graph = coo_matrix((np.ones(len(a), bool), (a, b)), (firsts[-1], firsts[-1]))
-    groups, group = connected_components(graph, directed=False)
+    groups, group = _groups(a, b, firsts[-1])
     totals = np.zeros(groups, np.int64)
     np.add.at(totals, group, np.concatenate(counts))
     kept = (totals >= least)[group]
@@ -314,8 +311,7 @@ def _join(
     known, number = len(earlier), len(earlier) + len(now.counts)
     a = np.concatenate([now.across[0], known + now.inside[0]])
     b = known + np.concatenate([now.across[1], now.inside[1]])
-    graph = coo_matrix((np.ones(len(a), bool), (a, b)), (number, number))
-    groups, group = connected_components(graph, directed=False)
+    groups, group = _groups(a, b, number)
     counts, hangs = np.zeros(groups, np.int64), np.full(groups, _CLOSED)
     np.add.at(counts, group, np.concatenate([earlier, now.counts]))
     np.minimum.at(hangs, group[:known], roots)
@@ -327,6 +323,15 @@ def _join(
     became = np.where(hangs != _CLOSED, _OPEN - hangs, np.where(counts >= least, _KEPT, _DROPPED))
     became[going_on] = np.arange(len(going_on))
     return classes, became[group[:known]], counts[going_on], hangs[going_on]
+
+
+def _groups(a: np.ndarray, b: np.ndarray, number: int) -> tuple[int, np.ndarray]:
+    """Into how many groups so many things fall of which pairs belong together, and the group of each."""
+    from scipy.sparse import coo_matrix  # images do without
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_matrix((np.ones(len(a), bool), (a, b)), (number, number))
+    return connected_components(graph, directed=False)
 
 
 def _note(folder: Path, z: int, first: np.ndarray, classes: np.ndarray, successors: np.ndarray) -> None:
