@@ -141,7 +141,7 @@ def segment(
     from monai.transforms import Compose
 
     from .adaptation import Adaptation, adapted_weights
-    from .segmentation import evidence_of_image, expected_of
+    from .segmentation import expected_of_image
 
     array, spacing = _array(image, spacing, choice)
     if mode not in ("auto", "fused", "stack"):
@@ -178,7 +178,6 @@ def segment(
     )
     depth = seen.get("image_depth")
     grey = np.asarray(seen["original"])[0].T
-    evidence = evidence_of_image(grey, probability, disagreement, mask > 0)
     return Segmentation(
         mask=mask > 0,
         probability=probability,
@@ -186,7 +185,7 @@ def segment(
         image=grey,
         depth=None if depth is None else np.asarray(depth).reshape(mask.shape[::-1]).T,
         spacing=None if spacing is None else tuple(spacing[-mask.ndim :]),
-        expectation=expected_of(evidence, mask.shape),
+        expectation=expected_of_image(grey, probability, disagreement, mask > 0),
     )
 
 

@@ -28,6 +28,7 @@ from bundle.trust import (
     Evidence,
     Expectation,
     Learned,
+    Light,
     area_under_curve,
     boxes,
     choose,
@@ -140,6 +141,24 @@ def test_what_is_learned_orders_new_masks_and_comes_back_from_its_file():
     assert expected == [taught.expect(evidence).dice for evidence in new]
     assert expected == pytest.approx([0.9, 0.7, 0.4], abs=0.06)
     assert again.expect(new[0]).reason == "" and "cascades" in again.expect(new[2]).reason
+
+
+@pytest.mark.parametrize("doubt", [0.0, 0.3])
+def test_how_a_mask_looks_is_asked_only_where_little_is_to_be_expected(doubt):
+    """And what is then said is what is said of all at once."""
+    grey, s, d, mask = seen(bars(8), doubt=doubt)
+    grey[:, :8] = np.nan
+    beside = [0.5 * grey, 0.9 * grey]
+    asked = []
+
+    def looks() -> Evidence:
+        asked.append(doubt)
+        return Evidence.of_looks(Light(grey), mask, [Light(plane) for plane in beside])
+
+    answer = learned("stack").expect(Evidence.of_networks(grey, s, d, mask), "stack", looks)
+    assert answer == learned("stack").expect(Evidence.of(grey, s, d, mask, beside), "stack")
+    assert len(asked) == (not answer.trusted)
+    assert answer.trusted == (doubt < 0.1)
 
 
 @pytest.mark.parametrize(

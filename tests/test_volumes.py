@@ -7,12 +7,23 @@ import time
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 from stored import stored, whole
 
 from bundle.errors import InputError
-from bundle.transforms import masks
-from bundle.volumes import StoredVolume, ahead, behind, close_gaps, hysteresis, percentiles, remove_fragments
+from bundle.transforms import ball, masks
+from bundle.volumes import (
+    StoredVolume,
+    ahead,
+    behind,
+    close_gaps,
+    dilated,
+    eroded,
+    hysteresis,
+    percentiles,
+    remove_fragments,
+)
 
 
 class Counted:
@@ -245,3 +256,15 @@ def test_calls_behind_are_made_in_order_and_an_error_comes_out():
             call(fail, number)
             time.sleep(0.001)
     assert max(done) < 99
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.0, 2.5), (3.0, 1.0)])
+@pytest.mark.parametrize("size", [0.5, 2, 3, 7, 15, 90])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (40, 33)])
+def test_what_is_shifted_is_what_is_asked_around_every_pixel(shape, size, spacing):
+    rng = np.random.default_rng(int(size * 10))
+    element = ball(size, spacing)
+    for share in (0.0, 0.01, 0.3, 0.97, 1.0):
+        mask = rng.random(shape) < share
+        np.testing.assert_array_equal(dilated(mask, element), ndimage.binary_dilation(mask, element))
+        np.testing.assert_array_equal(eroded(mask, element), ndimage.binary_erosion(mask, element, border_value=1))

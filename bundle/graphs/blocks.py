@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..volumes import HERE, StoredVolume, Workers
-from .distances import depth
+from ..volumes import HERE, StoredVolume, Workers, depth
 from .fields import Box, Field
 from .pinholes import PINHOLE, fill_pinholes
 from .thinning import Thinning, middle, steps_of

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .distances import depth
+from ..volumes import depth
 
 __all__ = ["Thinning", "as_volume", "fitting", "middle", "skeleton", "steps_of", "thin"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
+from ..volumes import depth
 from .topology import skeleton
 
 __all__ = ["median_width"]
@@ -28,4 +28,7 @@ def median_width(mask: np.ndarray) -> float:
     centre = skeleton(vessel)
     if not centre.any():
         return math.nan
-    return float(np.median(2 * distance_transform_edt(vessel)[centre] - 1))
+    if vessel.all():  # no background to be measured from
+        vessel[[0, -1]] = vessel[:, [0, -1]] = False
+        centre &= vessel
+    return float(np.median(2 * depth(vessel[None], (1.0, 1.0, 1.0))[centre[vessel]].astype(np.float64) - 1))

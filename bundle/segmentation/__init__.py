@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from .disagreement import WithDisagreement, disagreement_on_mask, least_agreed
-from .expecting import evidence_of_image, expected_of
+from .expecting import expected_of_image
 from .fingerprints import fingerprint_of_network
 from .images import ImageSegmenter
 from .likelihood import SliceLikelihood
@@ -36,8 +36,7 @@ __all__ = [
     "Windows",
     "WithDisagreement",
     "disagreement_on_mask",
-    "evidence_of_image",
-    "expected_of",
+    "expected_of_image",
     "fingerprint_of_network",
     "fitting_scale",
     "least_agreed",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -20,19 +22,19 @@ from ..io import (
     refuse_others,
     write_record,
 )
-from ..trust import Evidence, Expectation, Kind, learned
+from ..trust import Evidence, Expectation, Kind, Light, learned
 from .outputs import Outputs
 
-__all__ = ["TABLE", "evidence_of_image", "expected_of", "note_expectation", "write_expectations"]
+__all__ = ["TABLE", "expected_of", "expected_of_image", "lights", "note_expectation", "write_expectations"]
 
 TABLE = "expected_dice.csv"
 COLUMNS = ("image", "expected_dice", "reason", "remedy")
 
 
-def evidence_of_image(
+def expected_of_image(
     grey: np.ndarray, probability: np.ndarray, disagreement: np.ndarray, mask: np.ndarray
-) -> Evidence | None:
-    """What is seen in an image ``[Y, X]`` or a stack ``[Z, Y, X]``; all of the same shape.
+) -> Expectation | None:
+    """What to expect of the mask of an image ``[Y, X]`` or a stack ``[Z, Y, X]``; all of the same shape.
 
     Args:
         grey: what was segmented.
@@ -45,27 +47,38 @@ def evidence_of_image(
     """
     if grey.shape != mask.shape or not disagreement.any():
         return None
-    if mask.ndim == 2:
-        return Evidence.of(grey, probability, disagreement, mask)
-    total: Evidence | None = None
-    for z in range(len(mask)):
-        beside = [grey[n] for n in (z - 1, z + 1) if 0 <= n < len(mask)]
-        evidence = Evidence.of(grey[z], probability[z], disagreement[z], mask[z], beside)
-        total = evidence if total is None else total + evidence
-    return total
+    planes = [each[None] if mask.ndim == 2 else each for each in (grey, probability, disagreement, mask)]
+    said = reduce(add, map(Evidence.of_networks, *planes))
+
+    def looks() -> Evidence:
+        slices = zip(planes[3], lights(planes[0]), strict=True)
+        return reduce(add, (Evidence.of_looks(light, found, beside) for found, (light, beside) in slices))
+
+    return expected_of(said, looks, mask.shape)
 
 
-def expected_of(evidence: Evidence | None, shape: Sequence[int]) -> Expectation | None:
+def lights(planes: Iterable[np.ndarray]) -> Iterator[tuple[Light, list[Light]]]:
+    """The light of each slice, and that of its neighbours; three are held at a time."""
+    before, now = None, None
+    for plane in planes:
+        after = Light(plane)
+        if now is not None:
+            yield now, [light for light in (before, after) if light is not None]
+        before, now = now, after
+    if now is not None:
+        yield now, [] if before is None else [before]
+
+
+def expected_of(said: Evidence, looks: Callable[[], Evidence], shape: Sequence[int]) -> Expectation:
     """What to expect of a mask.
 
     Args:
-        evidence: what was seen of it; None if nothing is known.
+        said: :meth:`bundle.trust.Evidence.of_networks` of it.
+        looks: gives its :meth:`bundle.trust.Evidence.of_looks`.
         shape: of the mask, ``[Y, X]`` or ``[Z, Y, X]``; a stack of one slice is an image.
     """
-    if evidence is None:
-        return None
     kind: Kind = "image" if len(shape) == 2 or shape[0] == 1 else "stack"
-    return learned(kind).expect(evidence, kind)
+    return learned(kind).expect(said, kind, looks)
 
 
 def note_expectation(outputs: Outputs, source: Source, expectation: Expectation | None) -> None:

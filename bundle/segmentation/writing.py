@@ -11,7 +11,7 @@ import numpy as np
 from ..io import Source, write_image
 from ..pictures import for_people, mask_overlay, write_png
 from .disagreement import least_agreed
-from .expecting import evidence_of_image, expected_of, note_expectation, write_expectations
+from .expecting import expected_of_image, note_expectation, write_expectations
 from .outputs import Outputs
 from .remarks import say_found, vessel_share
 
@@ -75,18 +75,19 @@ class FoundWriter:
             images["fused"] = _as_stored(found.image, found.dtype)
             images["depth"] = found.depth
         self.outputs.begin(source, [*images, "overlay", "mask"])
-        evidence = None
+        expectation = None
         if "probability" in images and "disagreement" in images:
-            evidence = evidence_of_image(found.image, images["probability"], images["disagreement"], found.mask)
-        expectation = expected_of(evidence, found.mask.shape)
+            expectation = expected_of_image(found.image, images["probability"], images["disagreement"], found.mask)
         note_expectation(self.outputs, source, expectation)
         for kind, array in images.items():
             self._image(source, kind, array, found)
-        picture = for_people(mask_overlay(found.image, found.mask), found.spacing[-1] if found.spacing else None)
+        # in the file's own type, whose few values are quickly counted
+        image = _as_stored(found.image, found.dtype) if found.depth is None else found.image
+        picture = for_people(mask_overlay(image, found.mask), found.spacing[-1] if found.spacing else None)
         write_png(self.outputs.path(source, "overlay"), picture)
         self.outputs.confirm(source)
         self._image(source, "mask", found.mask, found)
-        grey = found.image if found.image.ndim == 2 else found.image.max(axis=0)
+        grey = image if image.ndim == 2 else image.max(axis=0)
         share = vessel_share(int(np.count_nonzero(found.mask)), found.mask.shape, grey)
         say_found(self.outputs, source, [share], expectation, found.mask, found.image, found.scale)
 

@@ -113,6 +113,10 @@ def hidden_squares(blocks: Blocks, shape: tuple[int, int]) -> tuple[np.ndarray |
             least = block.min()
             maxima = np.empty((-(-shape[0] // square), len(columns)), block.dtype)
         least = min(least, block.min())
+        if square == 1:
+            maxima[start : start + len(block)] = block
+            start += len(block)
+            continue
         of = np.arange(start, start + len(block)) // square
         firsts = np.flatnonzero(np.diff(of, prepend=-1))
         highest = np.maximum.reduceat(np.maximum.reduceat(block, columns, axis=1), firsts, axis=0)

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import binary_closing, generate_binary_structure, label
 
+from ..volumes import dilated, eroded
+
 __all__ = ["Closing", "Hysteresis", "Removal", "Unit", "ball", "pixels_of_fragment"]
 
 Unit = Literal["pixel", "micrometer"]
@@ -72,7 +74,8 @@ def close_gaps(mask: np.ndarray, size: float, spacing: Sequence[float] | None = 
     element = ball(size, (1.0,) * mask.ndim if spacing is None else spacing)
     # what lies outside the image is background, with room for the ball: nothing is filled because a border is near
     border = [side // 2 + 1 for side in element.shape]
-    closed = binary_closing(np.pad(mask, [(b, b) for b in border]), element)
+    padded = np.pad(mask, [(b, b) for b in border])
+    closed = eroded(dilated(padded, element), element) if mask.ndim == 2 else binary_closing(padded, element)
     return closed[tuple(slice(b, -b) for b in border)]
 
 

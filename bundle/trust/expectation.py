@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -102,27 +102,46 @@ class Learned:
         numbers = (mean, deviation, coefficients, good.mean(0), np.maximum(good.std(0), 0.1))
         return cls(tuple(names), *(tuple(float(f"{value:.5g}") for value in each) for each in numbers))
 
-    def expect(self, evidence: Evidence, kind: Kind = "image") -> Expectation:
+    def expect(
+        self, evidence: Evidence, kind: Kind = "image", looks: Callable[[], Evidence] | None = None
+    ) -> Expectation:
         """What to expect of a mask, and if that is little, why, and what to do.
 
         Args:
             evidence: what was seen of it.
             kind: "image" of a single image or a fused stack, "stack" of slices.
+            looks: gives :meth:`Evidence.of_looks` of it if the evidence is what the networks say alone; called only if
+                that is not enough.
         """
         if evidence.empty and evidence.constant:
             return Expectation(math.nan, "it is equally bright everywhere", "see whether another channel shows vessels")
         if evidence.empty:
             return Expectation(math.nan, "nothing was found", "lower --high and --low, or adapt to your images")
-        features = evidence.features()
-        values = (np.array([features[name] for name in self.names]) - self.mean) / self.deviation
-        scaled = np.clip(values, -FAR, FAR)
-        dice = float(logistic(self.coefficients[0] + scaled @ np.array(self.coefficients[1:])))
+        if looks is not None and not self._counts() <= evidence.features().keys():
+            evidence, looks = evidence.and_looks(looks()), None
+        dice = self._dice(evidence)
         if dice >= TRUSTED:
             return Expectation(dice, disagreement=evidence.disagreement)
+        if looks is not None:
+            evidence = evidence.and_looks(looks())
+        values = self._scaled(evidence.features())
         unusual = dict(zip(self.names, (values - self.usual) / np.array(self.varies), strict=True))
         possible = [reason for reason in REASONS if kind in reason.remedy]
         reason = max(possible, key=lambda reason: reason.strength(unusual))
         return Expectation(dice, reason.words, reason.remedy[kind], evidence.disagreement)
+
+    def _counts(self) -> set[str]:
+        """The features that count."""
+        return {name for name, count in zip(self.names, self.coefficients[1:], strict=True) if count}
+
+    def _scaled(self, features: Mapping[str, float]) -> np.ndarray:
+        """The features in standard deviations; 0 of one that is not known."""
+        known = [features.get(name, mean) for name, mean in zip(self.names, self.mean, strict=True)]
+        return (np.array(known) - self.mean) / self.deviation
+
+    def _dice(self, evidence: Evidence) -> float:
+        scaled = np.clip(self._scaled(evidence.features()), -FAR, FAR)
+        return float(logistic(self.coefficients[0] + scaled @ np.array(self.coefficients[1:])))
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""

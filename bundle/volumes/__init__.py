@@ -7,9 +7,11 @@ A volume is anything with ``shape`` (Z, Y, X) and ``rows(z, start, stop)``. What
 from .blocks import PAGE_PIXELS, StoredVolume, Volume, band_rows
 from .closing import close_gaps
 from .components import hysteresis, remove_fragments
+from .distances import depth
 from .order import order_statistics, percentiles
 from .overlap import ahead, behind
 from .reconciliation import reconcile
+from .shifting import dilated, eroded
 from .workers import HERE, SLAB, Slab, Workers
 
 __all__ = [
@@ -24,6 +26,9 @@ __all__ = [
     "band_rows",
     "behind",
     "close_gaps",
+    "depth",
+    "dilated",
+    "eroded",
     "hysteresis",
     "order_statistics",
     "percentiles",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_erosion
 
 from .blocks import StoredVolume, Volume
+from .shifting import dilated, eroded
 from .workers import HERE, Slab, Workers
 
 
@@ -30,8 +30,8 @@ def _close(mask: Volume, ball: np.ndarray, out: StoredVolume, slab: Slab) -> Non
     for start, stop in out.bands:
         height = stop - start
         planes = _padded(mask, start, stop, slab, reach)
-        dilated = _through(planes, ball, binary_dilation, np.logical_or)
-        closed = _through(dilated, ball, binary_erosion, np.logical_and)
+        grown = _through(planes, ball, dilated, np.logical_or)
+        closed = _through(grown, ball, eroded, np.logical_and)
         for z, plane in enumerate(closed, start=slab[0]):
             rows = slice(2 * reach[1], 2 * reach[1] + height)
             out.write(z, start, plane[rows, 2 * reach[2] : plane.shape[1] - 2 * reach[2]])

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
-from itertools import chain
 from operator import add
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from ...errors import InputError
 from ...io import Layout, OmeZarrParts, atomic, atomic_folder, check_threads_fit, write_image, write_image_planes
 from ...pictures import for_people, mask_overlay, write_png
-from ...trust import Evidence, Expectation
+from ...trust import Evidence, Expectation, Light
 from ...volumes import Slab, StoredVolume
 from ..expecting import expected_of, note_expectation
 from ..outputs import Outputs
@@ -27,6 +27,8 @@ from .reading import GreyBlocks
 from .stack import SegmentedStack
 
 __all__ = ["StackWriter"]
+
+T = TypeVar("T")
 
 # of a large slice, looked at together where it is asked what Dice to expect
 PART_PIXELS = 1 << 21
@@ -87,11 +89,17 @@ class StackWriter:
             stack: what was found.
             mask: of its shape, what is to be written.
         """
-        volumes = (stack.probability, stack.disagreement, mask)
         slabs = stack.workers.slabs(stack.shape[0], FEW)
-        seen = stack.workers.each("looking at the mask", partial(_evidence, stack.grey, volumes), slabs)
-        total = reduce(add, chain.from_iterable(slices for slices, _ in seen))
-        return expected_of(total, stack.shape) if any(differs for _, differs in seen) else None
+
+        def seen(look: Callable[..., T], *volumes: StoredVolume) -> list[T]:
+            return stack.workers.each("looking at the mask", partial(look, stack.grey, *volumes), slabs)
+
+        said = seen(_said, stack.probability, stack.disagreement, mask)
+        if not any(differs for _, differs in said):
+            return None
+        return expected_of(
+            reduce(add, (each for each, _ in said)), lambda: reduce(add, seen(_looks, mask)), stack.shape
+        )
 
     def mask(self, stack: SegmentedStack, planes: Iterable[np.ndarray], grey: np.ndarray) -> str:
         """Write the mask.
@@ -190,40 +198,47 @@ class StackWriter:
         write_image(self.path(stack, kind), array, "YX", spacing, affine=stack.image.affine, record=record)
 
 
-def _evidence(grey: GreyBlocks, volumes: Sequence[StoredVolume], slab: Slab) -> tuple[list[Evidence], bool]:
-    """What is seen in each slice of a slab, and whether the cascades differ there.
+def _said(
+    grey: GreyBlocks, probability: StoredVolume, disagreement: StoredVolume, mask: StoredVolume, slab: Slab
+) -> tuple[Evidence, bool]:
+    """What the networks say of a slab of a stack, and whether they differ there."""
 
-    Args:
-        grey: the stack.
-        volumes: probability, disagreement, mask.
-        slab: slices.
-    """
+    def parts() -> Iterator[list[np.ndarray]]:
+        for z in range(*slab):
+            for start, stop in grey.bands:
+                yield [volume.rows(z, start, stop) for volume in (grey, probability, disagreement, mask)]
+
+    differs, total = False, None
+    for part, evidence in side_by_side(parts(), lambda part: Evidence.of_networks(*part), lambda _: 1):
+        differs = differs or bool(part[2].any())
+        total = evidence() if total is None else total + evidence()
+    assert total is not None
+    return total, differs
+
+
+def _looks(grey: GreyBlocks, mask: StoredVolume, slab: Slab) -> Evidence:
+    """How the vessels of a slab look."""
     depth, _, width = grey.shape
 
-    def parts() -> Iterator[tuple]:
+    def parts() -> Iterator[tuple[Light, np.ndarray, list[Light]]]:
         for start, stop in grey.bands:
             # of a large slice a part at a time, since what is looked at takes a hundred times a part's memory
             columns = width if len(grey.bands) == 1 else max(1, PART_PIXELS // (stop - start))
-            # the slice and its neighbours
-            near = {z: grey.rows(z, start, stop) for z in range(max(0, slab[0] - 1), slab[0] + 1)}
+            near: dict[int, list[Light]] = {}  # of the slice and its neighbours, each part's
             for z in range(*slab):
-                if z + 1 < depth:
-                    near[z + 1] = grey.rows(z + 1, start, stop)
-                found = [volume.rows(z, start, stop) for volume in volumes]
-                beside = [near[n] for n in (z - 1, z + 1) if n in near]
-                for left in range(0, width, columns):
-                    part = np.s_[:, left : left + columns]
-                    yield z, near[z][part], *(each[part] for each in found), [each[part] for each in beside]
+                beside = [n for n in (z - 1, z + 1) if 0 <= n < depth]
+                for n in {z, *beside} - near.keys():
+                    rows = grey.rows(n, start, stop)
+                    near[n] = [Light(rows[:, left : left + columns]) for left in range(0, width, columns)]
+                found = mask.rows(z, start, stop)
+                for number, light in enumerate(near[z]):
+                    part = found[:, number * columns : (number + 1) * columns]
+                    yield light, part, [near[n][number] for n in beside]
                 near.pop(z - 1, None)
 
-    seen: dict[int, Evidence] = {}
-    differs = False
-    for (z, _, _, disagreement, *_), evidence in side_by_side(
-        parts(), lambda part: Evidence.of(*part[1:]), lambda _: 1
-    ):
-        differs = differs or bool(disagreement.any())
-        seen[z] = seen[z] + evidence() if z in seen else evidence()
-    return list(seen.values()), differs
+    return reduce(
+        add, (seen() for _, seen in side_by_side(parts(), lambda part: Evidence.of_looks(*part), lambda _: 1))
+    )
 
 
 def _fill(parts: OmeZarrParts, volume: StoredVolume, slab: Slab) -> tuple[float, float, int]:
