@@ -27,7 +27,7 @@ _HALO = 24  # voxels, of the first try at distances
 
 
 def stored_without_pinholes(field: Field, pinholes: int | None, folder: Path, workers: Workers = HERE) -> Field:
-    """A mask with its pinholes filled, on disk.
+    """A mask with its pinholes filled, on disk; as it is where none are to be filled.
 
     Args:
         field: the mask.
@@ -35,6 +35,8 @@ def stored_without_pinholes(field: Field, pinholes: int | None, folder: Path, wo
         folder: where it is stored.
         workers: who does it.
     """
+    if pinholes == 0:
+        return field
     out = _stored(folder, field, bool)
     workers.each("filling pinholes", partial(_fill, field, pinholes, out), list(field.bricks()))
     return Field(out, field.voxels)

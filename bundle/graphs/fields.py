@@ -8,7 +8,7 @@ import numpy as np
 
 from ..volumes import Volume
 
-__all__ = ["Box", "Field"]
+__all__ = ["BRICK_VOXELS", "Box", "Field"]
 
 Box = tuple[slice, slice, slice]
 

@@ -34,6 +34,8 @@ def fill_pinholes(mask: np.ndarray, size: int | None = None) -> np.ndarray:
     volume, _ = as_volume(mask)
     image = np.ndim(mask) == 2
     size = PINHOLE[2 if image else 3] if size is None else size
+    if size == 0:
+        return volume.reshape(np.shape(mask))
     filled = volume.copy()
     for voxels in _small_holes(volume, size, image):
         width = len(voxels) ** (1 / (2 if image else 3))

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 
 import numpy as np
 
+from ..volumes import HERE, Volume, Workers
+from .grids import Box, Grid, as_grid
+
 __all__ = ["crofton_length_density"]
 
 
-def crofton_length_density(mask: np.ndarray, spacing: Sequence[float], region: np.ndarray | None = None) -> float:
+def crofton_length_density(
+    mask: np.ndarray | Volume | Grid,
+    spacing: Sequence[float],
+    region: np.ndarray | Volume | Grid | None = None,
+    workers: Workers = HERE,
+) -> float:
     """Length of vessel per area or volume, by Crofton's formula on pixel configurations.
 
     A plane that cuts a vessel shows one disc. The mean over all directions of planes of the number of discs per area is
@@ -29,33 +37,63 @@ def crofton_length_density(mask: np.ndarray, spacing: Sequence[float], region: n
         mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
         spacing: along each axis.
         region: what was looked at, bool of the same shape; all if None.
+        workers: who counts the bricks of the image.
 
     Returns:
         1 / unit in 2D, 1 / unit² in 3D; NaN where the image is too small for the configurations.
     """
+    mask = as_grid(mask)
     if min(mask.shape) < 3:
         return math.nan
-    strides = np.array([int(np.prod(mask.shape[axis + 1 :])) for axis in range(mask.ndim)])
-    flat = np.ascontiguousarray(mask).ravel()
-    vessel = np.flatnonzero(mask if region is None else mask & region)
-    at = np.stack(np.unravel_index(vessel, mask.shape))
+    steps = tuple(float(step) for step in spacing)
+    inside = None if region is None else as_grid(region)
+    bricks = workers.each("counting sections", partial(_counted, mask, steps, inside), mask.bricks)
+    eulers, counted = np.sum(bricks, axis=0)  # of whole and half numbers: the same however the bricks are cut
     total = 0.0
-    for weight, basis in _planes(tuple(float(step) for step in spacing)):
+    for (weight, basis), euler, places in zip(_planes(steps), eulers, counted, strict=True):
+        if region is None:
+            places = _places(_boxes(basis, mask.shape))
+        if not places:
+            return math.nan
+        total += weight * float(euler) / (float(places) * _content(basis, spacing))  # discs per area, chords per length
+    return (2 if mask.ndim == 3 else math.pi / 2) * total
+
+
+def _counted(mask: Grid, spacing: tuple[float, ...], region: Grid | None, box: Box) -> np.ndarray:
+    """What of the Euler numbers of sections begins in a brick, for each plane, and at how many of its places; [2, K]."""
+    planes = _planes(spacing)
+    reach = max(int(np.abs(np.add.reduce([np.abs(vector) for vector in basis])).max()) for _, basis in planes)
+    large, inner = mask.around(box, [reach] * mask.ndim)
+    block = np.ascontiguousarray(mask.read(large) != 0)
+    field = None if region is None else region.read(box) != 0
+    begins = np.zeros(block.shape, bool)
+    begins[inner] = block[inner] if field is None else block[inner] & field
+    strides = np.array([int(np.prod(block.shape[axis + 1 :])) for axis in range(block.ndim)])
+    flat, vessel = block.ravel(), np.flatnonzero(begins)
+    at = np.stack(np.unravel_index(vessel, block.shape)) + np.array([[side.start] for side in large])
+    found = np.zeros((2, len(planes)))
+    for k, (_, basis) in enumerate(planes):
         corners = np.array([np.zeros(mask.ndim, dtype=int), *basis, sum(basis)])
-        boxes, sums, known = [], np.zeros(len(vessel)), np.zeros(len(vessel), dtype=int)
+        sums, known = np.zeros(len(vessel)), np.zeros(len(vessel), dtype=int)
         # at the border, where a configuration does not fit, the one on the pixel's other side stands for both
-        for side in (corners, -corners):
-            low, high = -side.min(axis=0), np.array(mask.shape) - side.max(axis=0)
-            boxes.append((low, high))
+        for side, (low, high) in zip((corners, -corners), _boxes(basis, mask.shape), strict=True):
             fits = np.flatnonzero(np.all((at >= low[:, None]) & (at < high[:, None]), axis=0))
             sums[fits] += _begun(flat, vessel[fits], [int(corner @ strides) for corner in side[1:]])
             known[fits] += 1
-        places = _places(boxes, region, mask.shape)
-        if not places:
-            return math.nan
-        euler = float((sums / np.maximum(known, 1)).sum())
-        total += weight * euler / (places * _content(basis, spacing))  # discs per area, chords per length
-    return (2 if mask.ndim == 3 else math.pi / 2) * total
+        found[0, k] = (sums / np.maximum(known, 1)).sum()
+        if field is not None:
+            within = np.zeros(field.shape, dtype=bool)
+            for low, high in _boxes(basis, mask.shape):
+                part = zip(low, high, box, strict=True)
+                within[tuple(slice(max(0, a - s.start), max(0, b - s.start)) for a, b, s in part)] = True
+            found[1, k] = np.count_nonzero(within & field)
+    return found
+
+
+def _boxes(basis: Sequence[np.ndarray], shape: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Where a configuration fits into the image, and where the one on the other side does: first pixels, and ends."""
+    corners = np.array([np.zeros(len(shape), dtype=int), *basis, sum(basis)])
+    return [(-side.min(axis=0), np.array(shape) - side.max(axis=0)) for side in (corners, -corners)]
 
 
 def _begun(flat: np.ndarray, anchors: np.ndarray, corners: list[int]) -> np.ndarray:
@@ -69,13 +107,8 @@ def _begun(flat: np.ndarray, anchors: np.ndarray, corners: list[int]) -> np.ndar
     return 1 - edges + (first & both) + (second & both)
 
 
-def _places(boxes: list[tuple[np.ndarray, np.ndarray]], region: np.ndarray | None, shape: Sequence[int]) -> int:
-    """How many pixels of the region lie in one of two boxes."""
-    if region is not None:
-        within = np.zeros(shape, dtype=bool)
-        for low, high in boxes:
-            within[tuple(map(slice, low, high))] = True
-        return int(np.count_nonzero(within & region))
+def _places(boxes: list[tuple[np.ndarray, np.ndarray]]) -> int:
+    """How many pixels lie in one of two boxes."""
     both = np.max([low for low, _ in boxes], axis=0), np.min([high for _, high in boxes], axis=0)
     first, second, twice = (int(np.prod(np.maximum(high - low, 0))) for low, high in (*boxes, both))
     return first + second - twice

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..graphs import VascularGraph
+from ..volumes import HERE, Volume, Workers
+from .grids import Grid, as_grid
 from .lines import arc_length, resample, steps, weights_along
 from .profiles import MODELS, SURE, Fit, credible, fit_profile, mean_profile
 from .sections import normals, section_radii, tangents
@@ -16,6 +19,7 @@ __all__ = ["Diameters", "measure_diameters"]
 
 PIECE = 2.0  # diameters of vessel whose profiles are averaged
 LEAST_PIECE = 6.0  # pixels of it
+_GROUP = 64  # vessels whose profiles are fitted in one part
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,11 @@ class Diameters:
 
 
 def measure_diameters(
-    graph: VascularGraph, mask: np.ndarray, spacing: Sequence[float], image: np.ndarray | None = None
+    graph: VascularGraph,
+    mask: np.ndarray | Volume | Grid,
+    spacing: Sequence[float],
+    image: np.ndarray | Volume | Grid | None = None,
+    workers: Workers = HERE,
 ) -> Diameters:
     """Measure the radii along every centre line.
 
@@ -57,10 +65,12 @@ def measure_diameters(
         mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
         spacing: along each axis.
         image: grey values, of the mask's shape.
+        workers: who looks around the lines.
 
     Returns:
         Radii in the spacing's unit.
     """
+    mask = as_grid(mask)
     lines = [_fine(path, min(spacing)) for path in graph.paths]
     inscribed = [
         np.interp(_at(line), _at(path) * _stretch(path, line), radii)
@@ -75,7 +85,7 @@ def measure_diameters(
         return Diameters([], [], [], [])
     points = np.concatenate(lines)[:, -mask.ndim :]
     sections = np.split(
-        section_radii(mask, spacing, points, np.concatenate(ways), np.concatenate(inscribed)),
+        section_radii(mask, spacing, points, np.concatenate(ways), np.concatenate(inscribed), workers),
         np.cumsum([len(line) for line in lines])[:-1],
     )
     degrees = graph.degrees
@@ -91,11 +101,11 @@ def measure_diameters(
         sources.append("section")
         cleared[e] = clear
     if image is not None:
-        pieces = [
-            piece
-            for e, clear in cleared.items()
-            for piece in _pieces(e, image, spacing, lines[e][:, -mask.ndim :], ways[e], radii[e], clear)
-        ]
+        told = {e: (lines[e][:, -mask.ndim :], ways[e], radii[e], clear) for e, clear in cleared.items()}
+        vessels = list(told)
+        groups = [vessels[start : start + _GROUP] for start in range(0, len(vessels), _GROUP)]
+        fitted = workers.each("fitting profiles", partial(_fitted, as_grid(image), tuple(spacing), told), groups)
+        pieces = [piece for some in fitted for piece in some]
         for e, scale in _scales(pieces, lines).items():
             radii[e] = radii[e] * scale
             sources[e] = "profile"
@@ -113,9 +123,16 @@ class _Piece:
     fits: tuple[Fit, ...]
 
 
+def _fitted(
+    image: Grid, spacing: tuple[float, ...], of: Mapping[int, tuple[np.ndarray, ...]], vessels: Sequence[int]
+) -> list[_Piece]:
+    """The pieces of some vessels, of all of which line, directions, radii and what is clear are given."""
+    return [piece for e in vessels for piece in _pieces(e, image, spacing, *of[e])]
+
+
 def _pieces(
     vessel: int,
-    image: np.ndarray,
+    image: Grid,
     spacing: Sequence[float],
     line: np.ndarray,
     way: np.ndarray,

@@ -11,20 +11,26 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from ..transforms import Closing, Hysteresis, Removal
+from ..graphs import BRICK_VOXELS, PRUNE
+from ..transforms import Closing, Hysteresis, Removal, ball
+from ..volumes import HERE, StoredVolume, Volume, Workers, band_rows, close_gaps, hysteresis, remove_fragments
 from .definitions import IMAGES, SEGMENTS
+from .grids import Grid, as_grid
 from .lines import weights_along
-from .measurement import Measurement, measure_mask
+from .measurement import Measurement, measure_mask, prepared
 from .sections import section_radii, tangents
+from .tallies import Tally, tally
 
 __all__ = [
     "COUNTS",
@@ -47,6 +53,8 @@ WAYS = {
     3: ((0.0, -1.0), PLAIN, (0.0, 1.0), (0.5, 0.0), (-0.5, 0.0)),
 }
 LOW, HIGH, GAPS, FRAGMENTS = 0.45, 0.95, 2, 30  # as in configs/inference.json
+_GROUP = 256  # vessels that are looked at in one part
+_PIECE = 64  # points of a path that are looked at together
 AGREES = 0.9  # Dice of the mask with the one that the probability gives, below which it is of something else
 COUNTS = {"branch_points", "end_points", "segments", "pieces", "loops"}
 DENSITIES = {"length_density": "length", "branch_point_density": "branch_points"}  # which have their numbers' intervals
@@ -86,9 +94,48 @@ def replicate_masks(probability: np.ndarray, disagreement: np.ndarray) -> Iterat
         Bool, of the same shape.
     """
     for part, shift in WAYS[probability.ndim]:
-        values = np.clip(probability + part * disagreement, 0, 1, dtype=np.float32)
+        values = _moved(probability, disagreement, part)
         mask = Hysteresis(_shifted(LOW, shift), _shifted(HIGH, shift)).of(values)
         yield Removal(FRAGMENTS).of(Closing(GAPS).of(mask))
+
+
+def _stored_masks(
+    probability: Volume, disagreement: Volume, folder: Path, workers: Workers
+) -> Iterator[StoredVolume]:
+    """The same of a stack on the disk, by blocks. Each mask is gone when the next is asked for."""
+    for part, shift in WAYS[3]:
+        rows = band_rows(probability.shape[2])
+        raw, closed, mask = (
+            StoredVolume(folder / name, probability.shape, bool, rows) for name in ("raw", "closed", "mask")
+        )
+        low, high = _shifted(LOW, shift), _shifted(HIGH, shift)
+        hysteresis(_Moved(probability, disagreement, part), low, high, raw, folder / "notes", workers)
+        close_gaps(raw, ball(GAPS, (1.0, 1.0, 1.0)), closed, workers)
+        remove_fragments(closed, FRAGMENTS, mask, folder / "fragments", workers)
+        yield mask
+        shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """A volume of a probability that is moved by a part of the disagreement."""
+
+    probability: Volume
+    disagreement: Volume
+    part: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Z, Y, X."""
+        return self.probability.shape
+
+    def rows(self, z: int, start: int, stop: int) -> np.ndarray:
+        """As of :class:`bundle.volumes.Volume`."""
+        return _moved(self.probability.rows(z, start, stop), self.disagreement.rows(z, start, stop), self.part)
+
+
+def _moved(probability: np.ndarray, disagreement: np.ndarray, part: float) -> np.ndarray:
+    return np.clip(probability + part * disagreement, 0, 1, dtype=np.float32)
 
 
 def _shifted(threshold: float, shift: float) -> float:
@@ -97,36 +144,67 @@ def _shifted(threshold: float, shift: float) -> float:
 
 def replicate(
     measurement: Measurement,
-    mask: np.ndarray,
-    probability: np.ndarray,
-    disagreement: np.ndarray,
+    mask: np.ndarray | Volume,
+    probability: np.ndarray | Volume,
+    disagreement: np.ndarray | Volume,
+    *,
+    prune: float = PRUNE,
+    min_length: float = 0.0,
+    work: str | Path | None = None,
+    brick: int = BRICK_VOXELS,
+    workers: Workers = HERE,
     **options: Any,
 ) -> Replicates:
     """Measure the replicates of an image, one after the other: it takes so many times as long as to measure once.
 
     Args:
         measurement: of the mask.
-        mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
-        probability: S, of the mask's shape.
-        disagreement: |L − N|, of the mask's shape.
-        options: of :func:`measure_mask`, as the mask was measured: region, visible, prune …
+        mask: bool, ``[Y, X]`` or ``[Z, Y, X]``, or a volume.
+        probability: S, of the mask's shape, in memory if the mask is.
+        disagreement: |L − N|, of the mask's shape, in memory if the mask is.
+        prune: as the mask was measured.
+        min_length: the same.
+        work: the same.
+        brick: the same.
+        workers: the same.
+        options: region, visible and pinholes, the same.
     """
     spacing = None if measurement.unit == "pixel" else measurement.spacing
     rows, lengths, widths, agreement = [], [], [], math.nan
-    for way, other in zip(WAYS[mask.ndim], replicate_masks(probability, disagreement), strict=True):
-        if way == PLAIN:
-            agreement = _dice(mask, other)
-        row = measure_mask(other, spacing, **options).image
-        rows.append([float(row[name]) for name in INTERVALS])
-        found = measure_sections(other, other, measurement)
-        lengths.append(found[0])
-        widths.append(found[1])
+    with TemporaryDirectory(dir=work) as folder:
+        others: Iterator[np.ndarray] | Iterator[StoredVolume]
+        if isinstance(mask, np.ndarray):
+            assert isinstance(probability, np.ndarray) and isinstance(disagreement, np.ndarray)
+            others = replicate_masks(probability, disagreement)
+        else:
+            assert not isinstance(probability, np.ndarray) and not isinstance(disagreement, np.ndarray)
+            others = _stored_masks(probability, disagreement, Path(folder) / "replicate", workers)
+        for way, other in zip(WAYS[len(mask.shape)], others, strict=True):
+            grid = Grid(other, brick)
+            if way == PLAIN:
+                agreement = _dice(tally(Grid(mask), grid, workers))
+            with prepared(other, spacing, work=work, brick=brick, workers=workers, **options) as subject:
+                row = measure_mask(subject, prune=prune, min_length=min_length).image
+            rows.append([float(row[name]) for name in INTERVALS])
+            found = measure_sections(grid, grid, measurement, workers)
+            lengths.append(found[0])
+            widths.append(found[1])
+    seen = Grid(probability)
+    parts = workers.each(
+        "finding the least probabilities",
+        partial(_bottlenecks, seen, measurement.spacing, _paths(measurement)),
+        _groups(len(measurement.segments)),
+    )
     return Replicates(
         image=dict(zip(INTERVALS, np.array(rows).T, strict=True)),
         segments={"length": np.array(lengths).T, "diameter_mean": np.array(widths).T},
-        bottleneck=np.array([_bottleneck(probability, path, measurement.spacing) for path in _paths(measurement)]),
+        bottleneck=np.array([value for part in parts for value in part]),
         agreement=agreement,
     )
+
+
+def _groups(count: int) -> list[tuple[int, int]]:
+    return [(start, min(start + _GROUP, count)) for start in range(0, count, _GROUP)]
 
 
 def _paths(measurement: Measurement) -> list[np.ndarray]:
@@ -134,13 +212,16 @@ def _paths(measurement: Measurement) -> list[np.ndarray]:
     return [path[:, -len(measurement.axes) :] for path in measurement.graph.paths]
 
 
-def measure_sections(around: np.ndarray, mask: np.ndarray, measurement: Measurement) -> tuple[list[float], list[float]]:
+def measure_sections(
+    around: np.ndarray | Grid, mask: np.ndarray | Grid, measurement: Measurement, workers: Workers = HERE
+) -> tuple[list[float], list[float]]:
     """How much of each segment lies in a mask, and how wide that is along it.
 
     Args:
         around: in which a segment's points count as inside, bool, of the image's shape.
         mask: of which the width is measured, bool, of the same shape.
         measurement: of the image, whose centre lines are followed.
+        workers: who looks around the lines.
 
     Returns:
         Of each segment the length inside, and the mean diameter, NaN where no section is clear.
@@ -154,11 +235,12 @@ def measure_sections(around: np.ndarray, mask: np.ndarray, measurement: Measurem
         for path, near, closed in zip(paths, radii, measurement.graph.closed, strict=True)
     ]
     points = np.concatenate(paths)
-    sections = section_radii(mask, spacing, points, np.concatenate(ways), np.concatenate(radii))
-    index = np.clip(np.rint(points / spacing).astype(int), 0, np.array(mask.shape) - 1)
+    sections = section_radii(mask, spacing, points, np.concatenate(ways), np.concatenate(radii), workers)
+    inner = as_grid(around)
+    index = np.clip(np.rint(points / spacing).astype(int), 0, np.array(inner.shape) - 1)
     bounds = np.cumsum([len(path) for path in paths])[:-1]
     lengths, widths = [], []
-    within = np.split(around[tuple(index.T)], bounds)
+    within = np.split(inner.at(index), bounds)
     for path, inside, section in zip(paths, within, np.split(sections, bounds), strict=True):
         weights = weights_along(path)
         lengths.append(float(weights[inside].sum()))
@@ -167,14 +249,27 @@ def measure_sections(around: np.ndarray, mask: np.ndarray, measurement: Measurem
     return lengths, widths
 
 
-def _bottleneck(probability: np.ndarray, path: np.ndarray, spacing: Sequence[float]) -> float:
-    values = map_coordinates(probability.astype(np.float32), (path / np.asarray(spacing)).T, order=1, mode="nearest")
-    return float(values.min())
+def _bottlenecks(
+    probability: Grid, spacing: Sequence[float], paths: Sequence[np.ndarray], part: tuple[int, int]
+) -> list[float]:
+    return [_bottleneck(probability, path, spacing) for path in paths[slice(*part)]]
 
 
-def _dice(mask: np.ndarray, other: np.ndarray) -> float:
-    total = np.count_nonzero(mask) + np.count_nonzero(other)
-    return 2 * np.count_nonzero(mask & other) / total if total else 1.0
+def _bottleneck(probability: Grid, path: np.ndarray, spacing: Sequence[float]) -> float:
+    """The least probability along a path, of which a piece at a time is read."""
+    least = math.inf
+    for start in range(0, len(path), _PIECE):
+        at = path[start : start + _PIECE] / np.asarray(spacing)
+        low = np.clip(np.floor(at.min(axis=0)).astype(int), 0, np.array(probability.shape) - 1)
+        high = np.clip(np.ceil(at.max(axis=0)).astype(int) + 1, low + 1, probability.shape)
+        block = probability.read(tuple(map(slice, low.tolist(), high.tolist()))).astype(np.float32)
+        least = min(least, float(map_coordinates(block, (at - low).T, order=1, mode="nearest").min()))
+    return least
+
+
+def _dice(counted: Tally) -> float:
+    total = counted.vessel + counted.field
+    return 2 * counted.inside / total if total else 1.0
 
 
 def spread(values: np.ndarray, count: bool = False) -> float:

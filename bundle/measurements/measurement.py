@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from ..graphs import VascularGraph, fill_pinholes, vessel_graph
+from ..graphs import BRICK_VOXELS, PRUNE, Field, VascularGraph, fill_pinholes, stored_without_pinholes, vessel_graph
+from ..volumes import HERE, Volume, Workers
 from .branching import angles_between, is_crossing, murray_exponent, murray_ratio, strahler_orders
 from .clipping import clip_graph
 from .diameters import Diameters, measure_diameters
 from .distances import tissue_distances
+from .grids import Grid, Within
 from .lines import (
     arc_length,
     chord_length,
@@ -28,8 +33,9 @@ from .lines import (
     without_ends,
 )
 from .survival import censored_mean, censored_median
+from .tallies import Tally, tally
 
-__all__ = ["Measurement", "field_of", "mean_over", "measure_graph", "measure_mask", "seen_by_crofton"]
+__all__ = ["Measurement", "Subject", "measure_graph", "measure_mask", "prepared", "seen_by_crofton"]
 
 
 @dataclass(frozen=True)
@@ -57,46 +63,121 @@ class Measurement:
     remarks: tuple[str, ...] = ()
 
 
-def measure_mask(
-    mask: np.ndarray,
+@dataclass(frozen=True)
+class Subject:
+    """A mask that is measured, and what of it.
+
+    Args:
+        mask: nonzero is vessel.
+        filled: the same with its pinholes filled.
+        spacing: along the axes, in ``unit``.
+        unit: "micrometer" or "pixel".
+        region: what is asked for; all if None.
+        visible: what was imaged, bool, of the mask's shape or a plane that holds for each slice; all if None.
+        field: both in one; all if None.
+        tally: of mask and field.
+        work: where more may be stored of a mask on the disk.
+        brick: about how many voxels are worked on at a time.
+        workers: who measures it.
+    """
+
+    mask: Grid
+    filled: Grid
+    spacing: tuple[float, ...]
+    unit: str
+    region: Grid | None
+    visible: np.ndarray | None
+    field: Grid | None
+    tally: Tally
+    work: str | Path | None
+    brick: int
+    workers: Workers
+
+
+@contextmanager
+def prepared(
+    mask: np.ndarray | Volume,
     spacing: Sequence[float] | None = None,
     *,
-    image: np.ndarray | None = None,
-    region: np.ndarray | None = None,
+    region: np.ndarray | Volume | None = None,
     visible: np.ndarray | None = None,
-    **thinning: Any,
+    pinholes: int | None = None,
+    work: str | Path | None = None,
+    brick: int = BRICK_VOXELS,
+    workers: Workers = HERE,
+) -> Iterator[Subject]:
+    """A mask ready to be measured, as long as the ``with`` lasts; arguments as of :func:`bundle.measurements.measure`."""
+    unit = "pixel" if spacing is None else "micrometer"
+    steps = (1.0,) * len(mask.shape) if spacing is None else tuple(float(step) for step in spacing)
+    with ExitStack() as stack:
+        filled: np.ndarray | Volume
+        if isinstance(mask, np.ndarray):
+            filled = fill_pinholes(mask, pinholes)
+        else:
+            folder = stack.enter_context(TemporaryDirectory(dir=work))
+            filled = stored_without_pinholes(Field(mask, brick), pinholes, Path(folder), workers).mask
+        grid, field = Grid(mask, brick), _field_of(mask, region, visible)
+        counted = tally(grid, field, workers)
+        asked = None if region is None else Grid(region)
+        field = None if counted.field == grid.size else field
+        yield Subject(
+            grid, Grid(filled, brick), steps, unit, asked, visible, field, counted, work, brick, workers
+        )
+
+
+def _field_of(
+    mask: np.ndarray | Volume, region: np.ndarray | Volume | None, visible: np.ndarray | None
+) -> Grid | None:
+    """What is measured: what is asked for and was imaged; None if it is everything."""
+    parts = [part for part in (region, visible) if part is not None]
+    if not parts:
+        return None
+    if not isinstance(mask, np.ndarray):
+        return Grid(Within(mask.shape, parts))
+    return Grid(np.logical_and.reduce([np.broadcast_to(np.asarray(part) != 0, mask.shape) for part in parts]))
+
+
+def measure_mask(
+    subject: Subject, image: np.ndarray | Volume | None = None, prune: float = PRUNE, min_length: float = 0.0
 ) -> Measurement:
     """Measure the vessels of a mask, without intervals and without what needs more than the mask and grey values.
 
     Args:
-        mask: bool, ``[Y, X]`` or ``[Z, Y, X]``.
-        spacing: micrometres along each axis; None if unknown: all is then in pixels.
+        subject: the mask.
         image: as of :func:`bundle.measurements.measure`.
-        region: the same.
-        visible: the same.
-        thinning: of :func:`bundle.graphs.vessel_graph`.
+        prune: of :func:`bundle.graphs.vessel_graph`.
+        min_length: the same.
 
     Returns:
         The numbers and the graph.
     """
-    unit = "pixel" if spacing is None else "micrometer"
-    steps = (1.0,) * mask.ndim if spacing is None else tuple(float(step) for step in spacing)
-    field = field_of(region, visible)
-    graph = vessel_graph(mask, spacing, **thinning)
-    if field is not None:
-        graph = clip_graph(graph, field, steps)
-    diameters = measure_diameters(graph, fill_pinholes(mask, thinning.get("pinholes")), steps, image)
+    steps, workers, dimensions = subject.spacing, subject.workers, subject.mask.ndim
+    graph = vessel_graph(
+        subject.filled.source,
+        None if subject.unit == "pixel" else steps,
+        prune=prune,
+        min_length=min_length,
+        pinholes=0,
+        work=subject.work,
+        brick=subject.brick,
+        workers=workers,
+    )
+    if subject.field is not None:
+        graph = clip_graph(graph, subject.field, steps)
+    grey = None if image is None else Grid(image)
+    diameters = measure_diameters(graph, subject.filled, steps, grey, workers)
     graph = replace(graph, path_radii=diameters.radii, radii=np.array(diameters.means) / 2, paths=diameters.paths)
-    extent = float(np.prod(steps)) * (mask.size if field is None else int(np.count_nonzero(field)))
-    found, segments, nodes = measure_graph(graph, extent, mask.ndim, unit, diameters)
-    axes = "ZYX"[-mask.ndim :]
+    extent = float(np.prod(steps)) * subject.tally.field
+    found, segments, nodes = measure_graph(graph, extent, dimensions, subject.unit, diameters)
+    axes = "ZYX"[-dimensions:]
     row: dict[str, Any] = {"axes": axes}
     row |= {f"spacing_{axis}": step for axis, step in zip("zyx", (math.nan, *steps)[-3:], strict=True)}
-    row |= {"unit": unit, **found, "fraction": 100 * mean_over(mask, field)}
-    distances = tissue_distances(mask, steps, region, visible)
+    counted = subject.tally
+    row |= {"unit": subject.unit, **found, "fraction": 100 * counted.inside / counted.field if counted.field else math.nan}
+    distances = tissue_distances(subject.mask, steps, subject.region, subject.visible, workers)
     row["distance_mean"], row["distance_p95"], row["distance_max"] = distances[:3]
     row["distance_left_out"] = 100 * distances.left_out
-    return Measurement(row, segments, nodes, graph, axes, steps, unit)
+    return Measurement(row, segments, nodes, graph, axes, steps, subject.unit)
 
 
 def measure_graph(
@@ -115,7 +196,10 @@ def measure_graph(
         Numbers by their columns.
     """
     diameters = diameters or Diameters.of(graph)
-    segments = [_segment(graph, e, dimensions, diameters) for e in range(len(graph.edges))]
+    closed, cut = graph.closed, graph.cut
+    segments = [
+        _segment(graph, e, dimensions, diameters, bool(closed[e]), bool(cut[e])) for e in range(len(graph.edges))
+    ]
     widths = np.array([segment["diameter_mean"] for segment in segments])
     for segment, order in zip(segments, strahler_orders(graph.edges, widths, len(graph.nodes)), strict=True):
         segment["strahler"] = order
@@ -141,23 +225,10 @@ def seen_by_crofton(graph: VascularGraph, dimensions: int) -> float:
     return total - float((widest * beyond).sum()) * (math.sqrt(3) if dimensions == 2 else 2)
 
 
-def field_of(region: np.ndarray | None, visible: np.ndarray | None) -> np.ndarray | None:
-    """What is measured: what is asked for and was imaged; None if it is everything."""
-    parts = [np.asarray(part) != 0 for part in (region, visible) if part is not None]
-    if not parts:
-        return None
-    field = np.logical_and.reduce(parts)
-    return None if field.all() else field
-
-
-def mean_over(array: np.ndarray, field: np.ndarray | None) -> float:
-    """The mean over a field, all if None; NaN of an empty one."""
-    values = array if field is None else array[field]
-    return float(values.mean(dtype=float)) if values.size else math.nan
-
-
-def _segment(graph: VascularGraph, e: int, dimensions: int, diameters: Diameters) -> dict:
-    path, radii, closed = graph.paths[e], graph.path_radii[e], bool(graph.closed[e])
+def _segment(
+    graph: VascularGraph, e: int, dimensions: int, diameters: Diameters, closed: bool, cut: bool
+) -> dict[str, Any]:
+    path, radii = graph.paths[e], graph.path_radii[e]
     along = weights_along(path)
     mean, deviation, least, most = _spread(2 * radii, along)
     # for a radius from its ends a line was drawn straight, whatever the vessel does there
@@ -180,7 +251,7 @@ def _segment(graph: VascularGraph, e: int, dimensions: int, diameters: Diameters
         "orientation": math.nan if closed else orientation(path),
         "inclination": math.nan if closed or dimensions == 2 else inclination(path),
         "closed": closed,
-        "cut_by_border": bool(graph.cut[e]),
+        "cut_by_border": cut,
         "diameter_source": diameters.sources[e],
         "exists": math.nan,
     }

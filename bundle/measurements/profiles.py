@@ -13,6 +13,8 @@ from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 from scipy.special import erf
 
+from .grids import Grid, as_grid
+
 __all__ = ["MODELS", "Fit", "blurred_cylinder", "blurred_slab", "credible", "fit_profile", "mean_profile"]
 
 REACH = 3.0  # radii to each side that a profile shows
@@ -122,7 +124,7 @@ def _grid(model: Callable, points: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_profile(
-    image: np.ndarray, spacing: Sequence[float], points: np.ndarray, across: np.ndarray, radius: float
+    image: np.ndarray | Grid, spacing: Sequence[float], points: np.ndarray, across: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The mean grey profile across a piece of vessel.
 
@@ -138,11 +140,15 @@ def mean_profile(
     """
     reach = REACH * max(radius, 1.5 * min(spacing[-2:]))
     offset = np.linspace(-reach, reach, POINTS)
+    image = as_grid(image)
     at = (points[:, None] + across[:, None] * offset[:, None]) / np.asarray(spacing)
     inside = ((at >= 0) & (at <= np.array(image.shape) - 1)).all(axis=(1, 2))
     if not inside.any():
         return None
-    return offset, map_coordinates(image, np.moveaxis(at[inside], -1, 0), output=np.float64, order=1).mean(axis=0)
+    low = np.floor(at[inside].min(axis=(0, 1))).astype(int)
+    high = np.ceil(at[inside].max(axis=(0, 1))).astype(int) + 1
+    block = image.read(tuple(map(slice, low.tolist(), high.tolist())))
+    return offset, map_coordinates(block, np.moveaxis(at[inside] - low, -1, 0), output=np.float64, order=1).mean(axis=0)
 
 
 def credible(fit: Fit, radius: float) -> bool:
