@@ -18,10 +18,16 @@ definitions.csv, which says of every column its unit and how it is estimated. Le
 is known, by the file or --spacing, else pixels. A mask that is measured already is kept; the tables hold all that OUT
 has.
 
+A stack of more than some 30 megavoxels is measured by blocks, which lie in OUT meanwhile, with the same numbers: memory
+grows with its vessels and not with its size. With --cluster the blocks are measured by many processes: those of this
+machine (local), jobs of Slurm (slurm), or the workers of a Dask scheduler (its address). OUT and the files must be on a
+disk that all of them see (docs/guides/cluster.md). Images of one plane are measured by the command itself.
+
 Examples:
   python -m bundle measure masks --output measured
   python -m bundle measure cells_mask.png --spacing 1 0.5 0.5 --output measured
   python -m bundle measure "masks/*_mask.tif" --images stacks --roi regions --output measured
+  python -m bundle measure masks3d/stack_mask.ome.zarr --cluster local --workers 4 --output measured
 """
 
 from __future__ import annotations
@@ -29,9 +35,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -52,12 +60,15 @@ from ..io import (
     reading_record,
     record_path,
     refuse_others,
+    scratch_folder,
     write_record,
 )
 from ..io import Source as Input
 from ..measurements import (
     TABLES,
+    Blocks,
     Measurement,
+    Within,
     measure,
     read_rows,
     rows_of,
@@ -71,8 +82,18 @@ from ..measurements import (
 )
 from ..metrics import as_mask
 from ..transforms import empty_margin
-from .words import add_foreground_argument, add_reading_arguments, reading_options
+from ..volumes import HERE, StoredVolume, Volume, Workers
+from .words import (
+    add_cluster_arguments,
+    add_foreground_argument,
+    add_reading_arguments,
+    check_cluster,
+    log_to_terminal,
+    reading_options,
+    started_workers,
+)
 
+IN_MEMORY = 1 << 25  # voxels of a stack; of more, a few are in memory at a time
 _ALL = "every NAME_graph.json of this folder"
 
 
@@ -89,6 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_measuring_arguments(parser)
     add_foreground_argument(parser)
     add_reading_arguments(parser)
+    add_cluster_arguments(parser, "stacks are measured")
     parser.add_argument("--overwrite", action="store_true", help="measure again what is there")
 
 
@@ -111,8 +133,13 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if every mask was measured or kept, 1 otherwise.
     """
+    check_cluster(arguments)
     found, failed = _sources(arguments.masks, arguments.images)
-    return measure_all(found, failed, arguments)
+    if not arguments.cluster or not found:
+        return measure_all(found, failed, arguments)
+    log_to_terminal()
+    with started_workers(arguments) as workers:
+        return measure_all(found, failed, arguments, workers)
 
 
 @dataclass(frozen=True)
@@ -147,13 +174,16 @@ class Source:
         return {"spacing": options["spacing"]}
 
 
-def measure_all(sources: Sequence[Source], failed: int, arguments: argparse.Namespace) -> int:
+def measure_all(
+    sources: Sequence[Source], failed: int, arguments: argparse.Namespace, workers: Workers | None = None
+) -> int:
     """Measure masks and write the tables of all that OUT holds.
 
     Args:
         sources: the masks.
         failed: how many inputs have failed before.
         arguments: the command's words.
+        workers: who measures stacks by blocks; if None this process, and it those that are too large for memory.
 
     Returns:
         0 if every mask was measured or kept, 1 otherwise.
@@ -169,7 +199,7 @@ def measure_all(sources: Sequence[Source], failed: int, arguments: argparse.Name
                 if _is_kept(source, record, arguments):
                     kept += 1
                 else:
-                    _measure_one(source, record, arguments)
+                    _measure_one(source, record, arguments, workers)
                     measured += 1
             except InputError as error:
                 failed += 1
@@ -209,7 +239,10 @@ def _sources(given: Iterable[str], images: Path | None) -> tuple[list[Source], i
 
 
 def measure_segmented(
-    inputs: Sequence[Path | Input], arguments: argparse.Namespace, segmented: Path | None = None
+    inputs: Sequence[Path | Input],
+    arguments: argparse.Namespace,
+    segmented: Path | None = None,
+    workers: Workers | None = None,
 ) -> int:
     """Measure the masks that segment made of its inputs.
 
@@ -217,6 +250,7 @@ def measure_segmented(
         inputs: of segment; those without a mask are left out.
         arguments: its words, and those of measuring where there are any; ``output`` is where the tables go.
         segmented: where the masks are; in the same folder if None.
+        workers: as of :func:`measure_all`.
 
     Returns:
         0 if every mask was measured or kept, 1 otherwise.
@@ -231,7 +265,7 @@ def measure_segmented(
             raw = beside.setdefault("image", given.path) == given.path
             sources.append(Source(given.name, mask, beside, "image" if raw else "neither", given.choices))
     options = {"images": None, "roi": None, "min_length": 0.0, "prune": None, "swc": False, "foreground": None}
-    return measure_all(sources, 0, argparse.Namespace(**{**options, **vars(arguments)}))
+    return measure_all(sources, 0, argparse.Namespace(**{**options, **vars(arguments)}), workers)
 
 
 def masks_of(given: Path) -> list[Path]:
@@ -307,91 +341,144 @@ def _provenance(source: Source, arguments: argparse.Namespace) -> Provenance:
     return Provenance.of("measure", files.values(), options)
 
 
-def _measure_one(source: Source, record: Provenance, arguments: argparse.Namespace) -> None:
-    opened = open_image(source.mask, **source.reading("mask", arguments))
-    try:
-        mask = as_mask(opened.array(), arguments.foreground)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(source.mask, str(error), "give a mask of vessels") from error
-    image, image_spacing = _grey(source, opened, mask, arguments)
-    spacing = opened.spacing or image_spacing
-    region = _region(source, mask, arguments)
-    options = {} if arguments.prune is None else {"prune": arguments.prune}
-    measurement = measure(
-        mask,
-        spacing,
-        image=image,
-        probability=_map(source, "probability", mask),
-        disagreement=_map(source, "disagreement", mask),
-        region=region,
-        visible=_visible(image),
-        min_length=arguments.min_length,
-        **options,
-    )
+def _measure_one(source: Source, record: Provenance, arguments: argparse.Namespace, workers: Workers | None) -> None:
+    options = source.reading("mask", arguments)
+    opened = open_image(source.mask, **options)
+    with ExitStack() as stack:
+        blocks: Blocks | None = None
+        if opened.axes == "ZYX" and (workers is not None or prod(opened.shape) > IN_MEMORY):
+            folder = stack.enter_context(scratch_folder(arguments.output / source.name))
+            blocks = Blocks(folder, workers or HERE)
+        measurement, ground = _measured(_Parts(source, arguments, opened, blocks))
     for line in measurement.remarks:
         tqdm.write(f"{source.mask}: {line}", file=sys.stderr)
     record.confirm()
-    _write(source, arguments, measurement, mask if image is None else image, record)
+    _write(source, arguments, measurement, ground, record)
     tqdm.write(f"{source.mask}: {_summary(measurement)}, {_outputs(source, arguments)[0]}")
 
 
-def _grey(
-    source: Source, mask: Image, array: np.ndarray, arguments: argparse.Namespace
-) -> tuple[np.ndarray | None, tuple[float, ...] | None]:
-    """The grey values of the mask's shape, and their pixel size; none where they are of another shape."""
-    path = source.beside.get("image")
-    if path is None:
-        return None, None
-    image = open_image(path, **source.reading("image", arguments))
-    if image.shape != array.shape:
-        if arguments.images is not None:
+def _measured(parts: _Parts) -> tuple[Measurement, np.ndarray]:
+    """The numbers of a mask, and the plane on which they are drawn."""
+    arguments, blocks = parts.arguments, parts.blocks
+    mask, shadow = parts.mask()
+    image, ground, image_spacing = parts.image()
+    options: dict[str, Any] = {} if arguments.prune is None else {"prune": arguments.prune}
+    if blocks is not None:
+        options |= {"work": blocks.folder, "workers": blocks.workers}
+    measurement = measure(
+        mask,
+        parts.opened.spacing or image_spacing,
+        image=image,
+        probability=parts.map("probability"),
+        disagreement=parts.map("disagreement"),
+        region=parts.region(),
+        visible=None if ground is None else _visible(ground),
+        min_length=arguments.min_length,
+        **options,
+    )
+    return measurement, shadow if ground is None else ground
+
+
+Values = np.ndarray | StoredVolume
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What there is of a mask, in memory or in blocks.
+
+    Args:
+        source: the mask.
+        arguments: the command's words.
+        opened: the mask's file.
+        blocks: where it is read to; to memory if None.
+    """
+
+    source: Source
+    arguments: argparse.Namespace
+    opened: Image
+    blocks: Blocks | None
+
+    def mask(self) -> tuple[Values, np.ndarray]:
+        """The mask, and where any of its slices is vessel."""
+        path, foreground = self.source.mask, self.arguments.foreground
+        try:
+            if self.blocks is not None:
+                return self.blocks.mask(path, self.source.reading("mask", self.arguments), foreground)
+            mask = as_mask(self.opened.array(), foreground)
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(path, str(error), "give a mask of vessels") from error
+        return mask, _highest(mask)
+
+    def image(self) -> tuple[Values | None, np.ndarray | None, tuple[float, ...] | None]:
+        """The grey values of the mask's shape, the highest of its slices, and the pixel size of the image's file.
+
+        No values where they are of another shape.
+        """
+        path, shape = self.source.beside.get("image"), self.opened.shape
+        if path is None:
+            return None, None, None
+        options = self.source.reading("image", self.arguments)
+        image = open_image(path, **options)
+        if image.shape != shape:
+            if self.arguments.images is not None:
+                raise InputError(
+                    path,
+                    f"is {_by(image.shape)}, its mask {self.source.mask} {_by(shape)} pixels",
+                    "give the image that was segmented, a stack's fusion with a mask of one plane",
+                )
+            return None, None, image.spacing[-len(shape) :] if image.spacing else None
+        if self.blocks is not None:
+            return *self.blocks.values("image", path, options), image.spacing
+        values = image.array()
+        return values, _highest(values), image.spacing
+
+    def map(self, kind: str) -> Values | None:
+        """The probability or the disagreement."""
+        path, shape = self.source.beside.get(kind), self.opened.shape
+        if path is None:
+            return None
+        image = open_image(path)
+        if image.shape != shape:
+            problem = f"is {_by(image.shape)}, its mask {self.source.mask} {_by(shape)} pixels"
+            raise InputError(path, problem, "segment again")
+        return image.array() if self.blocks is None else self.blocks.values(kind, path, {})[0]
+
+    def region(self) -> np.ndarray | Volume | None:
+        """What is to be measured."""
+        if self.arguments.roi is None:
+            return None
+        path, shape = _named(self.source.name, self.arguments.roi, self.source.mask, "region"), self.opened.shape
+        image = open_image(path, axes=None)
+        if image.shape not in (shape, shape[-2:]):
             raise InputError(
                 path,
-                f"is {_by(image.shape)}, its mask {source.mask} {_by(array.shape)} pixels",
-                "give the image that was segmented, a stack's fusion with a mask of one plane",
+                f"is {_by(image.shape)}, the mask {self.source.mask} {_by(shape)} pixels",
+                "draw the region on the image that was segmented",
             )
-        return None, image.spacing[-array.ndim :] if image.spacing else None
-    return image.array(), image.spacing
+        region: np.ndarray | Volume
+        if self.blocks is not None and image.shape == shape:
+            region, shadow = self.blocks.region(path, {"axes": None})
+        else:
+            drawn = image.array() != 0
+            shadow = _highest(drawn)
+            depth, height, width = (1, *shape)[-3:]
+            region = np.broadcast_to(drawn, shape) if self.blocks is None else Within((depth, height, width), [drawn])
+        if not shadow.any():
+            raise InputError(path, "is empty: nothing lies in the region", "draw it with a value other than 0")
+        return region
 
 
-def _map(source: Source, kind: str, mask: np.ndarray) -> np.ndarray | None:
-    path = source.beside.get(kind)
-    if path is None:
-        return None
-    array = open_image(path).array()
-    if array.shape != mask.shape:
-        raise InputError(
-            path, f"is {_by(array.shape)}, its mask {source.mask} {_by(mask.shape)} pixels", "segment again"
-        )
-    return array
+def _highest(values: np.ndarray) -> np.ndarray:
+    """The highest along z, ``[Y, X]``."""
+    return values if values.ndim == 2 else values.max(axis=0)
 
 
-def _region(source: Source, mask: np.ndarray, arguments: argparse.Namespace) -> np.ndarray | None:
-    if arguments.roi is None:
-        return None
-    path = _named(source.name, arguments.roi, source.mask, "region")
-    region = open_image(path, axes=None).array() != 0
-    if region.shape == mask.shape[-region.ndim :]:
-        region = np.broadcast_to(region, mask.shape)
-    if region.shape != mask.shape:
-        raise InputError(
-            path,
-            f"is {_by(region.shape)}, the mask {source.mask} {_by(mask.shape)} pixels",
-            "draw the region on the image that was segmented",
-        )
-    if not region.any():
-        raise InputError(path, "is empty: nothing lies in the region", "draw it with a value other than 0")
-    return region
-
-
-def _visible(image: np.ndarray | None) -> np.ndarray | None:
-    """All but the margin of a mosaic."""
-    if image is None:
-        return None
-    margin = empty_margin(image if image.ndim == 2 else image.max(axis=0))
-    return None if margin is None or margin.all() else np.broadcast_to(~margin, image.shape)
+def _visible(plane: np.ndarray) -> np.ndarray | None:
+    """All but the margin of a mosaic, ``[Y, X]``."""
+    margin = empty_margin(plane)
+    return None if margin is None or margin.all() else ~margin
 
 
 def _write(

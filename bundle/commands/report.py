@@ -67,7 +67,7 @@ from ..reporting import (
 from ..segmentation import disagreement_on_mask
 from ..transforms import FuseFocus
 from . import compare, measure, segment
-from .words import add_stack_argument, listed_sources, reading_options
+from .words import add_stack_argument, listed_sources, log_to_terminal, reading_options
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if everything asked for was written, 1 if an input failed.
     """
-    segment.log_to_terminal()
+    log_to_terminal()
     sources, failed = listed_sources(arguments.inputs, reading_options(arguments), arguments.stack_from)
     if not sources:
         return 1

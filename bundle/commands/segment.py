@@ -51,12 +51,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from ..errors import InputError, input_error
 from ..home import INFERENCE, ROOT, shipped_weights
 from ..io import OUTPUT_SUFFIXES, Reading, check_writable, format_library
-from .words import add_reading_arguments, add_stack_argument, listed_sources, reading_options
+from .words import (
+    add_cluster_arguments,
+    add_reading_arguments,
+    add_stack_argument,
+    check_cluster,
+    listed_sources,
+    log_to_terminal,
+    reading_options,
+    started_workers,
+)
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -74,12 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's words."""
     add_segmenting_arguments(parser)
     parser.add_argument("--measure", action="store_true", help="measure the vessels of the masks too")
-    parser.add_argument(
-        "--cluster",
-        metavar="WHERE",
-        help="with --mode stack, by many processes: local, slurm, or the address of a Dask scheduler",
-    )
-    parser.add_argument("--workers", metavar="N", type=_count, help="processes or jobs that --cluster starts")
+    add_cluster_arguments(parser, "with --mode stack,")
 
 
 def add_segmenting_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,35 +143,25 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.stderr.isatty():  # who waits sees at once that it works; the import of PyTorch takes a second or more
         logger.info("%d input%s to segment, output in %s", len(sources), "s" * (len(sources) > 1), arguments.output)
     parser = configured(arguments, sources)
-    if not arguments.measure:
-        _segment(parser, arguments)
-        return 1 if failed else 0
-    from .measure import measure_segmented
+    with started_workers(arguments) as workers:
+        if not arguments.measure:
+            segment_files(parser, workers)
+            return 1 if failed else 0
+        from .measure import measure_segmented
 
-    try:
-        _segment(parser, arguments)
-    except InputError as error:  # the masks that there are get their numbers all the same
-        failed += 1
-        print(error, file=sys.stderr)
-    finished = parser.get_parsed_content("outputs").finished(sources)
-    return 1 if measure_segmented(finished, arguments) or failed else 0
+        try:
+            segment_files(parser, workers)
+        except InputError as error:  # the masks that there are get their numbers all the same
+            failed += 1
+            print(error, file=sys.stderr)
+        finished = parser.get_parsed_content("outputs").finished(sources)
+        return 1 if measure_segmented(finished, arguments, workers=workers) or failed else 0
 
 
 def _check_cluster(arguments: argparse.Namespace) -> None:
     if arguments.cluster and arguments.mode != "stack":
         raise InputError(None, "--cluster is for stacks slice by slice", "say --mode stack, or leave --cluster out")
-    if arguments.workers and arguments.cluster not in ("local", "slurm"):
-        raise InputError(None, "--workers is for --cluster local or slurm", "say one of them, or leave --workers out")
-
-
-def _segment(parser: ConfigParser | PlainConfig, arguments: argparse.Namespace) -> None:
-    if not arguments.cluster:
-        segment_files(parser)
-        return
-    from ..cluster import cluster
-
-    with cluster(arguments.cluster, arguments.output, arguments.workers) as workers:
-        segment_files(parser, workers)
+    check_cluster(arguments)
 
 
 def segment_files(parser: ConfigParser | PlainConfig, workers: Workers | None = None) -> None:
@@ -300,29 +292,6 @@ def _weights(arguments: argparse.Namespace) -> tuple[Path, dict[str, float | str
         return found.weights, {}
     settings = found.settings.as_dict()
     return found.weights, settings if mode == "stack" else {n: v for n, v in settings.items() if n != "contrast"}
-
-
-class _BesideTheBar(logging.Handler):
-    """Lines above the progress bar: what is amiss to standard error, the rest to standard output."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
-
-
-def log_to_terminal() -> None:
-    """Show what the package logs, without breaking the progress bar."""
-    handler = _BesideTheBar()
-    logger = logging.getLogger(__package__.split(".")[0])
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    tqdm.monitor_interval = 0  # a thread that would show bars that stand still: none here has such short steps
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
-    return int(text)
 
 
 def _scale(text: str) -> float | str:

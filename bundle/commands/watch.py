@@ -26,8 +26,8 @@ from pathlib import Path
 from ..errors import InputError
 from ..io import Source, alone, expand, image_name, open_image, size_and_time, sources
 from ..measurements import read_table
-from . import report, segment
-from .words import reading_options
+from . import report
+from .words import log_to_terminal, reading_options
 
 OWN = ("folder", "every", "once")  # words that the report does not know
 
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if not arguments.folder.is_dir():
         raise InputError(arguments.folder, "is no folder", "name the folder where stacks arrive")
-    segment.log_to_terminal()
+    log_to_terminal()
     with alone(arguments.output / ".watch.lock", arguments.folder):
         watch = _Watch(arguments)
         if not arguments.once:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
 
 from ..errors import InputError
 from ..io import ANY, Source, is_foreground, is_possible_size, raw_images, sources
+
+if TYPE_CHECKING:
+    from ..volumes import Workers
 
 READING = ("channel", "time", "scene", "position", "axes", "spacing")
 
@@ -62,6 +70,70 @@ def add_stack_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="the single images of a folder are the slices of one stack, in the order of the numbers in their names",
     )
+
+
+def add_cluster_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare who does the work.
+
+    Args:
+        parser: of a command.
+        what: is done by many processes, the first words of the help.
+    """
+    parser.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help=f"{what} by many processes: local, slurm, or the address of a Dask scheduler",
+    )
+    parser.add_argument("--workers", metavar="N", type=_count, help="processes or jobs that --cluster starts")
+
+
+def check_cluster(arguments: argparse.Namespace) -> None:
+    """Refuse words of :func:`add_cluster_arguments` that do not go together.
+
+    Raises:
+        InputError: ``--workers`` without a cluster to start.
+    """
+    if arguments.workers and arguments.cluster not in ("local", "slurm"):
+        raise InputError(None, "--workers is for --cluster local or slurm", "say one of them, or leave --workers out")
+
+
+@contextmanager
+def started_workers(arguments: argparse.Namespace) -> Iterator[Workers | None]:
+    """The workers that a command's words ask for, as long as the ``with`` lasts; None for this process alone.
+
+    Raises:
+        InputError: as of :func:`bundle.cluster.cluster`.
+    """
+    if not arguments.cluster:
+        yield None
+        return
+    from ..cluster import cluster
+
+    with cluster(arguments.cluster, arguments.output, arguments.workers) as workers:
+        yield workers
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return int(text)
+
+
+class _BesideTheBar(logging.Handler):
+    """Lines above the progress bar: what is amiss to standard error, the rest to standard output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr if record.levelno >= logging.WARNING else sys.stdout)
+
+
+def log_to_terminal() -> None:
+    """Show what the package logs, without breaking the progress bar."""
+    handler = _BesideTheBar()
+    logger = logging.getLogger(__package__.split(".")[0])
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    tqdm.monitor_interval = 0  # a thread that would show bars that stand still: none here has such short steps
 
 
 def joined_lengths(words: Sequence[str]) -> list[str]:

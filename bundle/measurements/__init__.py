@@ -6,10 +6,12 @@ from .definitions import IMAGES, NODES, SEGMENTS, Column, columns, unit_of
 from .diameters import Diameters, measure_diameters
 from .distances import TissueDistances, tissue_distances
 from .files import read_rows, write_graphml, write_json, write_swc, write_vtp
+from .grids import Within
 from .intervals import COUNTS, INTERVALS, Replicates, add_intervals, measure_sections, replicate, spread
 from .measurement import Measurement, measure_graph
 from .measuring import measure
 from .overlay import write_overlay
+from .stored import Blocks
 from .survival import censored_mean, censored_median, kaplan_meier
 from .tables import TABLES, read_table, rows_of, write_definitions, write_table
 
@@ -20,11 +22,13 @@ __all__ = [
     "NODES",
     "SEGMENTS",
     "TABLES",
+    "Blocks",
     "Column",
     "Diameters",
     "Measurement",
     "Replicates",
     "TissueDistances",
+    "Within",
     "add_intervals",
     "censored_mean",
     "censored_median",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from .grids import Grid, as_grid
 
 __all__ = ["box_sides", "fractal_dimension", "lacunarity"]
 
-Part = tuple[tuple[int, ...], int, int]  # sides of a box in z, y and x; the first slice at which one begins, and the end
+# sides of a box in z, y and x; the first slice at which one begins, and the one after the last
+Part = tuple[tuple[int, ...], int, int]
 _KEPT = 1 << 24  # pixels of slices that are kept, rather than summed again when a gliding box leaves them
 
 

@@ -18,9 +18,7 @@ STEP = 0.25  # of the finest pixel: how exactly the outline is met
 _POINTS = 1 << 20  # that are looked at together
 
 
-def clip_graph(
-    graph: VascularGraph, region: np.ndarray | Volume | Grid, spacing: Sequence[float]
-) -> VascularGraph:
+def clip_graph(graph: VascularGraph, region: np.ndarray | Volume | Grid, spacing: Sequence[float]) -> VascularGraph:
     """Keep what of a graph lies in a region; a vessel that crosses its outline ends there, at the border.
 
     Args:

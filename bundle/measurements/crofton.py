@@ -60,7 +60,7 @@ def crofton_length_density(
 
 
 def _counted(mask: Grid, spacing: tuple[float, ...], region: Grid | None, box: Box) -> np.ndarray:
-    """What of the Euler numbers of sections begins in a brick, for each plane, and at how many of its places; [2, K]."""
+    """What of each plane's Euler number begins in a brick, and the places of the region where it may, ``[2, K]``."""
     planes = _planes(spacing)
     reach = max(int(np.abs(np.add.reduce([np.abs(vector) for vector in basis])).max()) for _, basis in planes)
     large, inner = mask.around(box, [reach] * mask.ndim)

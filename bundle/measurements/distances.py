@@ -99,9 +99,7 @@ def tissue_distances(
 class _Tissue:
     """The tissue of an image, and how far its points are from vessels and from the border."""
 
-    def __init__(
-        self, mask: Grid, spacing: tuple[float, ...], region: Grid | None, visible: np.ndarray | None
-    ) -> None:
+    def __init__(self, mask: Grid, spacing: tuple[float, ...], region: Grid | None, visible: np.ndarray | None) -> None:
         self.mask, self.spacing, self.region, self.visible = mask, spacing, region, visible
         self._outline: np.ndarray | None = None
         if visible is not None and not visible.all():
@@ -201,9 +199,7 @@ def _nearest(vessels: np.ndarray, spacing: Sequence[float]) -> np.ndarray | None
     """The place of the vessel's pixel that is nearest to each of a block, int32 ``[D, …]``; None without any."""
     if not vessels.any():
         return None
-    found: np.ndarray = distance_transform_edt(
-        ~vessels, sampling=spacing, return_distances=False, return_indices=True
-    )
+    found: np.ndarray = distance_transform_edt(~vessels, sampling=spacing, return_distances=False, return_indices=True)
     return found
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -99,9 +99,7 @@ def replicate_masks(probability: np.ndarray, disagreement: np.ndarray) -> Iterat
         yield Removal(FRAGMENTS).of(Closing(GAPS).of(mask))
 
 
-def _stored_masks(
-    probability: Volume, disagreement: Volume, folder: Path, workers: Workers
-) -> Iterator[StoredVolume]:
+def _stored_masks(probability: Volume, disagreement: Volume, folder: Path, workers: Workers) -> Iterator[StoredVolume]:
     """The same of a stack on the disk, by blocks. Each mask is gone when the next is asked for."""
     for part, shift in WAYS[3]:
         rows = band_rows(probability.shape[2])
@@ -116,18 +114,12 @@ def _stored_masks(
         shutil.rmtree(folder)
 
 
-@dataclass(frozen=True)
 class _Moved:
     """A volume of a probability that is moved by a part of the disagreement."""
 
-    probability: Volume
-    disagreement: Volume
-    part: float
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Z, Y, X."""
-        return self.probability.shape
+    def __init__(self, probability: Volume, disagreement: Volume, part: float) -> None:
+        self.probability, self.disagreement, self.part = probability, disagreement, part
+        self.shape = probability.shape
 
     def rows(self, z: int, start: int, stop: int) -> np.ndarray:
         """As of :class:`bundle.volumes.Volume`."""
@@ -172,13 +164,14 @@ def replicate(
     spacing = None if measurement.unit == "pixel" else measurement.spacing
     rows, lengths, widths, agreement = [], [], [], math.nan
     with TemporaryDirectory(dir=work) as folder:
-        others: Iterator[np.ndarray] | Iterator[StoredVolume]
+        others: Iterable[Any]
         if isinstance(mask, np.ndarray):
             assert isinstance(probability, np.ndarray) and isinstance(disagreement, np.ndarray)
             others = replicate_masks(probability, disagreement)
         else:
             assert not isinstance(probability, np.ndarray) and not isinstance(disagreement, np.ndarray)
             others = _stored_masks(probability, disagreement, Path(folder) / "replicate", workers)
+        other: Any
         for way, other in zip(WAYS[len(mask.shape)], others, strict=True):
             grid = Grid(other, brick)
             if way == PLAIN:

@@ -106,7 +106,7 @@ def prepared(
     brick: int = BRICK_VOXELS,
     workers: Workers = HERE,
 ) -> Iterator[Subject]:
-    """A mask ready to be measured, as long as the ``with`` lasts; arguments as of :func:`bundle.measurements.measure`."""
+    """A mask ready to be measured, while the ``with`` lasts; arguments as of :func:`bundle.measurements.measure`."""
     unit = "pixel" if spacing is None else "micrometer"
     steps = (1.0,) * len(mask.shape) if spacing is None else tuple(float(step) for step in spacing)
     with ExitStack() as stack:
@@ -120,14 +120,10 @@ def prepared(
         counted = tally(grid, field, workers)
         asked = None if region is None else Grid(region)
         field = None if counted.field == grid.size else field
-        yield Subject(
-            grid, Grid(filled, brick), steps, unit, asked, visible, field, counted, work, brick, workers
-        )
+        yield Subject(grid, Grid(filled, brick), steps, unit, asked, visible, field, counted, work, brick, workers)
 
 
-def _field_of(
-    mask: np.ndarray | Volume, region: np.ndarray | Volume | None, visible: np.ndarray | None
-) -> Grid | None:
+def _field_of(mask: np.ndarray | Volume, region: np.ndarray | Volume | None, visible: np.ndarray | None) -> Grid | None:
     """What is measured: what is asked for and was imaged; None if it is everything."""
     parts = [part for part in (region, visible) if part is not None]
     if not parts:
@@ -173,7 +169,11 @@ def measure_mask(
     row: dict[str, Any] = {"axes": axes}
     row |= {f"spacing_{axis}": step for axis, step in zip("zyx", (math.nan, *steps)[-3:], strict=True)}
     counted = subject.tally
-    row |= {"unit": subject.unit, **found, "fraction": 100 * counted.inside / counted.field if counted.field else math.nan}
+    row |= {
+        "unit": subject.unit,
+        **found,
+        "fraction": 100 * counted.inside / counted.field if counted.field else math.nan,
+    }
     distances = tissue_distances(subject.mask, steps, subject.region, subject.visible, workers)
     row["distance_mean"], row["distance_p95"], row["distance_max"] = distances[:3]
     row["distance_left_out"] = 100 * distances.left_out

@@ -81,7 +81,7 @@ def measure(
         raise ValueError(f"spacing {tuple(spacing)} does not fit a mask of {len(shape)} axes")
     options: dict[str, Any] = {"region": region, "visible": visible, "pinholes": pinholes, "work": work}
     options |= {"brick": brick, "workers": workers}
-    vessels = {"prune": prune, "min_length": min_length}
+    vessels: dict[str, Any] = {"prune": prune, "min_length": min_length}
     with prepared(mask, spacing, **options) as subject:
         measurement = measure_mask(subject, image, **vessels)
         row, steps, field = dict(measurement.image), subject.spacing, subject.field
