@@ -184,7 +184,7 @@ class Outputs:
         for kind in KINDS.keys() - set(FUSION):
             path = output_path(self.folder, source, kind, self.suffix)
             for file in (path, *map(path.with_suffix, FORMS.get(kind, ()))):
-                if file in made or read_record(file) is not None:
+                if os.path.lexists(file) and (file in made or read_record(file) is not None):
                     with suppress(OSError):  # what forbids it forbids writing too, which says so
                         remove(file)
         write_record(record_path(self.folder, source), made)

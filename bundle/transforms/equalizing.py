@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 from skimage.exposure import rescale_intensity
@@ -20,7 +21,7 @@ from ..volumes import StoredVolume, order_statistics
 from .margins import hidden_squares, mirrored
 from .stretching import BEYOND, FEW, FEW_SHARE, Equalization, stretch
 
-__all__ = ["EqualizedPlane", "PlaneRows"]
+__all__ = ["EqualizedPlane", "PlaneRows", "equalized"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +73,7 @@ class EqualizedPlane:
         """Rows ``[stop - start, X]``, float32 in [0, 1]; 0 in a margin."""
         if self._range is None:
             return np.zeros((stop - start, self.shape[1]), np.float32)
-        low, high = map(float, self._range)
-        values = self._stored.rows(0, start, stop).astype(np.float32)
-        if low != high:  # in place, since rows of a wide page are many
-            values -= low
-            values /= high - low
-        else:
-            np.clip(values, 0, 1, out=values)
+        values = brought_to_one(self._stored.rows(0, start, stop), *self._range)
         margin = self._margin_of(start, stop)
         if margin is not None:
             values[margin] = 0
@@ -115,7 +110,8 @@ class EqualizedPlane:
         least, most = NR_OF_GRAY, 0
         rows: list[np.ndarray] = []
         waiting = list(reversed(self._stored.bands))
-        for part in self._equalized():
+        binned = _Bands(self._binned, self.shape[0], max(self._tile, BAND // self._tile * self._tile))
+        for part in _equalized(binned.rows, self.shape, self._tile, self._clip):
             least, most = min(least, int(part.min())), max(most, int(part.max()))
             rows.append(part)
             while waiting and sum(map(len, rows)) >= waiting[-1][1] - waiting[-1][0]:
@@ -124,45 +120,6 @@ class EqualizedPlane:
                 self._stored.write(0, start, held[: stop - start])
                 rows = [held[stop - start :]]
         return least, most
-
-    def _equalized(self) -> Iterator[np.ndarray]:
-        """The plane from top to bottom, a row of tiles at a time, before it is brought to [0, 1]."""
-        tile = self._tile
-        down, across = (_reflected(side, tile) for side in self.shape)
-        binned = _Bands(self._binned, self.shape[0], max(tile, BAND // tile * tile))
-        count = len(down) // tile - 1  # rows of tiles that have a histogram
-        first = tile // 2  # of the padded plane: half a tile comes before it
-        maps: dict[int, np.ndarray] = {}
-        wide = np.arange(len(across) // tile)[:, None]
-        share = np.arange(tile) / tile
-        weights = ((1 - share), share)
-        for number in range(count + 1):
-            if number < count:
-                of_tile = binned.rows(down[first + number * tile :][:tile])[:, across[first:][: (len(wide) - 1) * tile]]
-                inner = self._maps(of_tile)
-                maps[number] = np.concatenate([inner[:1], inner, inner[-1:]])
-                maps.pop(number - 2, None)
-            bins = binned.rows(down[number * tile :][:tile])[:, across].reshape(tile, -1, tile)
-            result = np.zeros(bins.shape, np.float32)
-            for right in (0, 1):
-                for below in (0, 1):
-                    of = maps[min(max(number - 1 + below, 0), count - 1)][right : right + len(wide)]
-                    weight = weights[below][:, None, None] * weights[right]
-                    result += (of[wide, bins] * weight).astype(np.float32)
-            start = number * tile - first
-            part = result.astype(np.uint16).reshape(tile, -1)[:, first : first + self.shape[1]]
-            shown = part[max(0, -start) : max(0, self.shape[0] - start)]
-            if len(shown):
-                yield shown
-
-    def _maps(self, bins: np.ndarray) -> np.ndarray:
-        """For each tile of a row, what its bins become: ``[tiles, 256]``."""
-        tiles = bins.shape[1] // self._tile
-        numbers = bins.reshape(self._tile, tiles, self._tile) + BINS * np.arange(tiles)[:, None]
-        histograms = np.bincount(numbers.ravel(), minlength=BINS * tiles).reshape(tiles, BINS)
-        most = int(np.clip(self._clip * self._tile**2, 1, None))
-        clipped = np.array([clip_histogram(histogram, most) for histogram in histograms])
-        return map_histogram(clipped, 0, NR_OF_GRAY - 1, self._tile**2)
 
     def _binned(self, start: int, stop: int) -> np.ndarray:
         """Rows as numbers of grey levels, margins filled."""
@@ -184,6 +141,82 @@ class EqualizedPlane:
 
     def _levelled(self, start: int, stop: int) -> np.ndarray:
         return self._levels[img_as_uint(stretch(self._read(start, stop), *self._limits))]
+
+
+def equalized(scaled: np.ndarray, tile: int, clip: float) -> np.ndarray:
+    """What :func:`skimage.exposure.equalize_adapthist` gives of a whole plane turned, to the last bit, in half of
+    its time.
+
+    Args:
+        scaled: ``[Y, X]`` in [0, 1].
+        tile: side of the tiles.
+        clip: share of a tile's pixels that a grey level may hold.
+
+    Returns:
+        float32 in [0, 1].
+    """
+    bins = _bin_of_level()[img_as_uint(scaled)]
+    values = np.concatenate(list(_equalized(bins.__getitem__, bins.shape, tile, clip)))
+    return brought_to_one(values, int(values.min()), int(values.max()))
+
+
+def brought_to_one(values: np.ndarray, low: int, high: int) -> np.ndarray:
+    """float32 in [0, 1] of whole numbers, of which ``low`` becomes 0 and ``high`` 1."""
+    made = values.astype(np.float32)
+    if low == high:
+        return np.clip(made, 0, 1, out=made)
+    made -= float(low)  # in place, since rows of a wide page are many
+    made /= float(high - low)
+    return made
+
+
+def _equalized(
+    binned: Callable[[np.ndarray], np.ndarray], shape: tuple[int, int], tile: int, clip: float
+) -> Iterator[np.ndarray]:
+    """A plane from top to bottom, a row of tiles at a time, before it is brought to [0, 1].
+
+    Args:
+        binned: gives rows by their numbers, as numbers of grey levels.
+        shape: of the plane.
+        tile: side of the tiles.
+        clip: share of a tile's pixels that a grey level may hold.
+    """
+    down, across = (_reflected(side, tile) for side in shape)
+    count, wide = len(down) // tile - 1, len(across) // tile  # rows of tiles that have a histogram
+    first = tile // 2  # of the padded plane: half a tile comes before it
+    maps: dict[int, np.ndarray] = {}
+    share = np.arange(tile) / tile
+    # products of a map's values and such weights are the same in single precision, where the weights are exact
+    kind = np.float32 if tile & (tile - 1) == 0 else np.float64
+    weights = [[(up[:, None, None] * left).astype(kind) for up in (1 - share, share)] for left in (1 - share, share)]
+    starts = BINS * np.arange(wide)[:, None]
+    for number in range(count + 1):
+        if number < count:
+            of_tile = binned(down[first + number * tile :][:tile])[:, across[first:][: (wide - 1) * tile]]
+            inner = _maps(of_tile, tile, clip).astype(kind)
+            maps[number] = np.concatenate([inner[:1], inner, inner[-1:]])
+            maps.pop(number - 2, None)
+        bins = binned(down[number * tile :][:tile])[:, across].reshape(tile, wide, tile) + starts
+        result = np.zeros(bins.shape, np.float32)
+        for right in (0, 1):
+            for below in (0, 1):
+                of = maps[min(max(number - 1 + below, 0), count - 1)][right : right + wide]
+                result += (np.take(of, bins) * weights[right][below]).astype(np.float32, copy=False)
+        start = number * tile - first
+        part = result.astype(np.uint16).reshape(tile, -1)[:, first : first + shape[1]]
+        shown = part[max(0, -start) : max(0, shape[0] - start)]
+        if len(shown):
+            yield shown
+
+
+def _maps(bins: np.ndarray, tile: int, clip: float) -> np.ndarray:
+    """For each tile of a row, what its bins become: ``[tiles, 256]``."""
+    tiles = bins.shape[1] // tile
+    numbers = bins.reshape(tile, tiles, tile) + BINS * np.arange(tiles)[:, None]
+    histograms = np.bincount(numbers.ravel(), minlength=BINS * tiles).reshape(tiles, BINS)
+    most = int(np.clip(clip * tile**2, 1, None))
+    clipped = np.array([clip_histogram(histogram, most) for histogram in histograms])
+    return map_histogram(clipped, 0, NR_OF_GRAY - 1, tile**2)
 
 
 class _Bands:
@@ -210,6 +243,7 @@ def _reflected(side: int, tile: int) -> np.ndarray:
     return np.pad(np.arange(side), (tile // 2, -side % tile + -(-tile // 2)), mode="reflect")
 
 
+@cache
 def _bin_of_level() -> np.ndarray:
     """The bin of each of the 65536 levels of :func:`skimage.util.img_as_uint`."""
     levels = np.arange(1 << 16, dtype=np.uint16)
