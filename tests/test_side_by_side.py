@@ -6,13 +6,17 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
+from stored import stored, whole
 
 from bundle.errors import is_out_of_memory
 from bundle.networks import CascadeEnsemble
 from bundle.segmentation import Windows, WithDisagreement
-from bundle.segmentation.side_by_side import both, side_by_side
+from bundle.segmentation.side_by_side import THREADS, both, side_by_side
+from bundle.volumes import HERE, StoredVolume, hysteresis, remove_fragments
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -174,3 +178,21 @@ def test_images_share_the_threads_by_their_size_alone(threads):
     assert inferer.threads((1500, 1500), 1.0, cpu) == -(-threads // min(threads, 2))
     assert inferer.threads((1500, 1500), 2.0, cpu) == threads
     assert inferer.threads((512, 512), 1.0, torch.device("cuda")) == threads
+
+
+@pytest.mark.parametrize("depth", [1, 40, 150])
+def test_threads_as_workers_make_the_mask_that_one_makes(threads, depth, tmp_path):
+    rng = np.random.default_rng(depth)
+    probability = stored(tmp_path / "p", gaussian_filter(rng.random((depth, 20, 17)), 1).astype(np.float32), 9)
+    low, high = np.quantile(whole(probability), [0.6, 0.98])
+    made = []
+    for name, workers in (("one", HERE), ("threads", THREADS)):
+        mask, large = (StoredVolume(tmp_path / name / kind, probability.shape, bool, 9) for kind in ("mask", "large"))
+        hysteresis(probability, low, high, mask, tmp_path / name / "forth", workers)
+        remove_fragments(mask, 12, large, tmp_path / name / "back", workers)
+        made.append(whole(large))
+    slabs = THREADS.slabs(depth)
+    assert [z for slab in slabs for z in range(*slab)] == list(range(depth))
+    assert max(stop - start for start, stop in slabs) <= 64
+    np.testing.assert_array_equal(*made)
+    assert 0 < made[0].mean() < 1

@@ -124,15 +124,10 @@ class Outputs:
         """
         inputs = [as_source(source) for source in sources]
         # those of earlier versions do not tell what made them; their names do
-        outputs = {
-            output_path(self.folder, source, kind, form).resolve()
-            for source in inputs
-            for kind in KINDS
-            for form in OUTPUT_SUFFIXES.values()
-        }
+        outputs = self._places(inputs)
         todo = []
         for source in inputs:
-            if source.path.resolve() in outputs:
+            if os.path.realpath(source.path) in outputs:
                 logger.warning("%s: is left out, its name is that of an output of another input", source)
                 continue
             mask = self.path(source, "mask")
@@ -146,6 +141,20 @@ class Outputs:
                     continue
             todo.append(source)
         return todo
+
+    def _places(self, inputs: Iterable[Source]) -> set[str]:
+        """Where all outputs of all inputs would lie, whatever their format; links followed."""
+        names = {
+            output_path("", source, kind, form).name
+            for source in inputs
+            for kind, own in KINDS.items()
+            for form in ([own] if own else OUTPUT_SUFFIXES.values())
+        }
+        # the folder is followed once, and its entries only where they are links: names are dozens for each input
+        folder = os.path.realpath(self.folder)
+        links = [entry.name for entry in os.scandir(folder) if entry.is_symlink()] if os.path.isdir(folder) else []
+        linked = {os.path.realpath(os.path.join(folder, name)) for name in names.intersection(links)}
+        return linked | {os.path.join(folder, name) for name in names.difference(links)}
 
     def claim(self, source: str | Path | Source) -> None:
         """Make sure before any work that nothing of another origin lies where an input's outputs will.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -19,8 +19,11 @@ from typing import TypeVar
 import torch
 
 from ..io import check_threads_fit
+from ..volumes import SLAB, Slab, Workers
 
-__all__ = ["both", "side_by_side"]
+__all__ = ["THREADS", "both", "side_by_side"]
+
+MOST = 64  # slices of a slab
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,6 +82,23 @@ def side_by_side(
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
+
+
+class _Threads:
+    """The threads of this process as workers, where parts take little memory.
+
+    There are as many slabs as threads, or more, so that who interrupts does not wait for half of a deep stack.
+    """
+
+    def slabs(self, depth: int, least: int = SLAB) -> list[Slab]:
+        step = max(least, min(MOST, math.ceil(depth / torch.get_num_threads())))
+        return [(start, min(start + step, depth)) for start in range(0, depth, step)]
+
+    def each(self, what: str, function: Callable[[T], R], parts: Sequence[T]) -> list[R]:
+        return [result() for _, result in side_by_side(parts, function, lambda _: 1)]
+
+
+THREADS: Workers = _Threads()
 
 
 def both(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:

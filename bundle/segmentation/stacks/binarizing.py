@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,12 @@ from ...errors import InputError
 from ...io import Image
 from ...transforms import Closing, Hysteresis, Removal, ball, pixels_of_fragment
 from ...volumes import HERE, StoredVolume, Workers
+from ..side_by_side import THREADS
 from .steps import known_steps
 
 __all__ = ["Binarization"]
+
+SMALL = 1 << 21  # pixels of a slice, of which several are worked on at once in this process
 
 Stage = tuple[str, np.ndarray | float | None]  # its name, and what it takes: a ball, or a number of voxels
 
@@ -72,6 +76,8 @@ class Binarization:
                 it was by the same steps.
             workers: who does it.
         """
+        if workers is HERE and math.prod(probability.shape[1:]) <= SMALL:
+            workers = THREADS
         folder = work / f"mask-{self._fingerprint(stages)}"
         for other in set(work.glob("mask-*")) - {folder}:
             shutil.rmtree(other, ignore_errors=True)

@@ -198,6 +198,13 @@ class StackWriter:
         write_image(self.path(stack, kind), array, "YX", spacing, affine=stack.image.affine, record=record)
 
 
+def _parts(grey: GreyBlocks, rows: int) -> list[slice]:
+    """Columns of a band that are looked at together: of a large slice few, since that takes a hundred times as much."""
+    width = grey.shape[2]
+    columns = width if len(grey.bands) == 1 else max(1, PART_PIXELS // rows)
+    return [slice(left, left + columns) for left in range(0, width, columns)]
+
+
 def _said(
     grey: GreyBlocks, probability: StoredVolume, disagreement: StoredVolume, mask: StoredVolume, slab: Slab
 ) -> tuple[Evidence, bool]:
@@ -206,7 +213,8 @@ def _said(
     def parts() -> Iterator[list[np.ndarray]]:
         for z in range(*slab):
             for start, stop in grey.bands:
-                yield [volume.rows(z, start, stop) for volume in (grey, probability, disagreement, mask)]
+                rows = [volume.rows(z, start, stop) for volume in (grey, probability, disagreement, mask)]
+                yield from ([each[:, part] for each in rows] for part in _parts(grey, stop - start))
 
     differs, total = False, None
     for part, evidence in side_by_side(parts(), lambda part: Evidence.of_networks(*part), lambda _: 1):
@@ -218,22 +226,24 @@ def _said(
 
 def _looks(grey: GreyBlocks, mask: StoredVolume, slab: Slab) -> Evidence:
     """How the vessels of a slab look."""
-    depth, _, width = grey.shape
+    depth = grey.shape[0]
 
     def parts() -> Iterator[tuple[Light, np.ndarray, list[Light]]]:
         for start, stop in grey.bands:
-            # of a large slice a part at a time, since what is looked at takes a hundred times a part's memory
-            columns = width if len(grey.bands) == 1 else max(1, PART_PIXELS // (stop - start))
-            near: dict[int, list[Light]] = {}  # of the slice and its neighbours, each part's
+            columns = _parts(grey, stop - start)
+            near: dict[int, Light | np.ndarray] = {}  # the slice and its neighbours; of a large one grey values alone
             for z in range(*slab):
                 beside = [n for n in (z - 1, z + 1) if 0 <= n < depth]
                 for n in {z, *beside} - near.keys():
                     rows = grey.rows(n, start, stop)
-                    near[n] = [Light(rows[:, left : left + columns]) for left in range(0, width, columns)]
+                    near[n] = Light(rows) if len(columns) == 1 else rows
                 found = mask.rows(z, start, stop)
-                for number, light in enumerate(near[z]):
-                    part = found[:, number * columns : (number + 1) * columns]
-                    yield light, part, [near[n][number] for n in beside]
+                for part in columns:
+                    here, *others = (
+                        each if isinstance(each, Light) else Light(each[:, part])
+                        for each in (near[n] for n in (z, *beside))
+                    )
+                    yield here, found[:, part], others
                 near.pop(z - 1, None)
 
     return reduce(
