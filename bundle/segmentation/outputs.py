@@ -152,7 +152,9 @@ class Outputs:
         }
         # the folder is followed once, and its entries only where they are links: names are dozens for each input
         folder = os.path.realpath(self.folder)
-        links = [entry.name for entry in os.scandir(folder) if entry.is_symlink()] if os.path.isdir(folder) else []
+        links: list[str] = []
+        with suppress(OSError), os.scandir(folder) as entries:  # it need not be there, nor be readable
+            links = [entry.name for entry in entries if entry.is_symlink()]
         linked = {os.path.realpath(os.path.join(folder, name)) for name in names.intersection(links)}
         return linked | {os.path.join(folder, name) for name in names.difference(links)}
 
