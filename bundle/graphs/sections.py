@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ..volumes import HERE, Workers
 from .borders import room
-from .fields import Field
+from .fields import Box, Field
 
 __all__ = ["Course", "centred", "radii", "shares"]
 
@@ -50,13 +52,16 @@ class Course:
         return far
 
 
-def shares(courses: list[Course], field: Field, spacing: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def shares(
+    courses: list[Course], field: Field, spacing: np.ndarray, workers: Workers = HERE
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Give each voxel of a mask to the nearest point of all lines, if that line reaches so far.
 
     Args:
         courses: the lines.
         field: the mask.
         spacing: micrometres.
+        workers: who goes through the bricks of the mask.
 
     Returns:
         Of each line how many voxels each point has, ``[P]``, and the sum of their positions, ``[P, 3]``, micrometres.
@@ -67,16 +72,24 @@ def shares(courses: list[Course], field: Field, spacing: np.ndarray) -> tuple[li
     tree = cKDTree(np.concatenate([course.points for course in courses]))
     reach = np.repeat([course.reach for course in courses], lengths)
     counts, sums = np.zeros(tree.n), np.zeros((tree.n, 3))
-    for box in field.bricks():
-        voxels = np.argwhere(field.read(box)) + [side.start for side in box]
-        away, nearest = tree.query(voxels * spacing)
-        near = away <= reach[nearest]
-        voxels, nearest = voxels[near], nearest[near]
-        counts += np.bincount(nearest, minlength=tree.n)
-        for axis in range(3):  # whole numbers: the same sums however the bricks are cut
-            sums[:, axis] += np.bincount(nearest, voxels[:, axis], minlength=tree.n)
+    share = partial(_shared, tree, reach, field, spacing)
+    for points, number, total in workers.each("sharing out the mask", share, list(field.bricks())):
+        counts[points] += number
+        sums[points] += total
     cuts = np.cumsum(lengths)[:-1]
     return np.split(counts, cuts), np.split(sums * spacing, cuts)
+
+
+def _shared(
+    tree: cKDTree, reach: np.ndarray, field: Field, spacing: np.ndarray, box: Box
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which points have voxels of a brick, how many, and the sums of their indices: whole numbers."""
+    voxels = np.argwhere(field.read(box)) + [side.start for side in box]
+    away, nearest = tree.query(voxels * spacing)
+    near = away <= reach[nearest]
+    points, owner = np.unique(nearest[near], return_inverse=True)
+    sums = [np.bincount(owner, voxels[near, axis], minlength=len(points)) for axis in range(3)]
+    return points, np.bincount(owner, minlength=len(points)), np.stack(sums, axis=1)
 
 
 def centred(

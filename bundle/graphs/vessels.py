@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ..volumes import HERE, Volume, Workers
+from ..volumes import HERE, Volume, Workers, in_groups
 from .blocks import skeleton_by_blocks, stored_without_pinholes
 from .borders import leave
 from .ends import extended
@@ -76,7 +77,7 @@ def vessel_graph(
         steps = (z, y, x)
         field = stored_without_pinholes(Field(mask, brick), pinholes, Path(folder) / "mask", workers)
         voxels, depths = skeleton_by_blocks(field, steps, Path(folder), workers)
-        return _graph_of(voxels, depths, field, np.array(steps), prune, min_length, unit)
+        return _graph_of(voxels, depths, field, np.array(steps), prune, min_length, unit, workers)
 
 
 def _graph_of(
@@ -87,6 +88,7 @@ def _graph_of(
     prune: float,
     min_length: float,
     unit: str,
+    workers: Workers = HERE,
 ) -> VascularGraph:
     # without any background a voxel is as deep as the field is large
     depths = np.minimum(depths.astype(float), np.linalg.norm(np.array(field.shape) * spacing))
@@ -96,7 +98,7 @@ def _graph_of(
     leave(net, field, spacing)
     net.shorten()
     while True:
-        graph = drawn(net, field, spacing, unit)
+        graph = drawn(net, field, spacing, unit, workers)
         short = (graph.lengths < min_length) & ~graph.cut & (graph.degrees[graph.edges] == 1).any(axis=1)
         if not short.any():
             return graph
@@ -122,7 +124,7 @@ def as_net(voxels: np.ndarray, depths: np.ndarray, spacing: np.ndarray) -> Net:
     return net
 
 
-def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGraph:
+def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str, workers: Workers = HERE) -> VascularGraph:
     """The graph of a net: its lines smoothed, moved to the middle, extended, and as wide as the mask around them.
 
     Args:
@@ -130,6 +132,7 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
         field: the mask.
         spacing: micrometres.
         unit: of the spacing.
+        workers: who looks at the mask around the lines.
     """
     image = field.shape[0] == 1
     numbers = {name: number for number, name in enumerate(net.nodes)}
@@ -171,17 +174,27 @@ def drawn(net: Net, field: Field, spacing: np.ndarray, unit: str) -> VascularGra
 
     put(lines)
     loose = degrees[edges] == 1
-    parts = zip(courses, *shares(courses, field, spacing), loose, strict=True)
-    lines = [
-        centred(course, counts, sums, spacing, field.shape)[int(first) : len(counts) - int(last)]
-        for course, counts, sums, (first, last) in parts
-    ]
+    told = list(zip(courses, *shares(courses, field, spacing, workers), loose.tolist(), strict=True))
+    lines = in_groups(workers, "moving lines to the middle", partial(_moved, spacing, field.shape), told)
     put(lines)
-    counts, _ = shares(courses, field, spacing)
-    widths = [radii(course, share, spacing, field.shape) for course, share in zip(courses, counts, strict=True)]
+    shared = list(zip(courses, shares(courses, field, spacing, workers)[0], strict=True))
+    widths = in_groups(workers, "finding radii", partial(_radii, spacing, field.shape), shared)
     means = []
     for course, width in zip(courses, widths, strict=True):
         steps = np.diff(course.along)
         means.append(float(np.average((width[1:] + width[:-1]) / 2, weights=steps) if steps.any() else width.mean()))
     paths = [course.points for course in courses]
     return VascularGraph(nodes, edges, np.array(means), ["vessel"] * len(edges), paths, widths, border, unit)
+
+
+def _moved(
+    spacing: np.ndarray, shape: tuple[int, ...], told: tuple[Course, np.ndarray, np.ndarray, tuple[bool, bool]]
+) -> np.ndarray:
+    """A line in the middle of its vessel, without its free ends, which are found anew."""
+    course, counts, sums, (first, last) = told
+    return centred(course, counts, sums, spacing, shape)[int(first) : len(counts) - int(last)]
+
+
+def _radii(spacing: np.ndarray, shape: tuple[int, ...], told: tuple[Course, np.ndarray]) -> np.ndarray:
+    course, counts = told
+    return radii(course, counts, spacing, shape)

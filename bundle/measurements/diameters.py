@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from ..graphs import VascularGraph
-from ..volumes import HERE, Volume, Workers
+from ..volumes import HERE, Volume, Workers, in_groups
 from .grids import Grid, as_grid
 from .lines import arc_length, resample, steps, weights_along
 from .profiles import MODELS, SURE, Fit, credible, fit_profile, mean_profile
@@ -19,7 +19,6 @@ __all__ = ["Diameters", "measure_diameters"]
 
 PIECE = 2.0  # diameters of vessel whose profiles are averaged
 LEAST_PIECE = 6.0  # pixels of it
-_GROUP = 64  # vessels whose profiles are fitted in one part
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,8 @@ def measure_diameters(
         sources.append("section")
         cleared[e] = clear
     if image is not None:
-        told = {e: (lines[e][:, -mask.ndim :], ways[e], radii[e], clear) for e, clear in cleared.items()}
-        vessels = list(told)
-        groups = [vessels[start : start + _GROUP] for start in range(0, len(vessels), _GROUP)]
-        fitted = workers.each("fitting profiles", partial(_fitted, as_grid(image), tuple(spacing), told), groups)
+        told = [(e, lines[e][:, -mask.ndim :], ways[e], radii[e], clear) for e, clear in cleared.items()]
+        fitted = in_groups(workers, "fitting profiles", partial(_pieces, as_grid(image), tuple(spacing)), told)
         pieces = [piece for some in fitted for piece in some]
         for e, scale in _scales(pieces, lines).items():
             radii[e] = radii[e] * scale
@@ -123,23 +120,15 @@ class _Piece:
     fits: tuple[Fit, ...]
 
 
-def _fitted(
-    image: Grid, spacing: tuple[float, ...], of: Mapping[int, tuple[np.ndarray, ...]], vessels: Sequence[int]
-) -> list[_Piece]:
-    """The pieces of some vessels, of all of which line, directions, radii and what is clear are given."""
-    return [piece for e in vessels for piece in _pieces(e, image, spacing, *of[e])]
-
-
 def _pieces(
-    vessel: int,
-    image: Grid,
-    spacing: Sequence[float],
-    line: np.ndarray,
-    way: np.ndarray,
-    section: np.ndarray,
-    clear: np.ndarray,
-) -> Iterator[_Piece]:
-    """Fit the mean grey profile of each piece of a vessel, within the plane of rows and columns."""
+    image: Grid, spacing: tuple[float, ...], told: tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+) -> list[_Piece]:
+    """Fit the mean grey profile of each piece of a vessel, within the plane of rows and columns.
+
+    Of the vessel its number, line, directions, radii by the mask, and where these are clear are told.
+    """
+    vessel, line, way, section, clear = told
+    found = []
     across = normals(way)[:, 0]
     at = _at(line)
     length = max(LEAST_PIECE * min(spacing), PIECE * 2 * float(section.mean()))
@@ -152,7 +141,8 @@ def _pieces(
         profile = mean_profile(image, spacing, line[within], across[within], radius)
         if profile is not None:
             fits = tuple(fit_profile(*profile, model) for model in MODELS)
-            yield _Piece(vessel, float(at[within].mean()), radius, fits)
+            found.append(_Piece(vessel, float(at[within].mean()), radius, fits))
+    return found
 
 
 def _scales(pieces: list[_Piece], lines: list[np.ndarray]) -> dict[int, np.ndarray]:

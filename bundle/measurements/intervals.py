@@ -24,7 +24,17 @@ from scipy.ndimage import map_coordinates
 
 from ..graphs import BRICK_VOXELS, PRUNE
 from ..transforms import Closing, Hysteresis, Removal, ball
-from ..volumes import HERE, StoredVolume, Volume, Workers, band_rows, close_gaps, hysteresis, remove_fragments
+from ..volumes import (
+    HERE,
+    StoredVolume,
+    Volume,
+    Workers,
+    band_rows,
+    close_gaps,
+    hysteresis,
+    in_groups,
+    remove_fragments,
+)
 from .definitions import IMAGES, SEGMENTS
 from .grids import Grid, as_grid
 from .lines import weights_along
@@ -53,7 +63,6 @@ WAYS = {
     3: ((0.0, -1.0), PLAIN, (0.0, 1.0), (0.5, 0.0), (-0.5, 0.0)),
 }
 LOW, HIGH, GAPS, FRAGMENTS = 0.45, 0.95, 2, 30  # as in configs/inference.json
-_GROUP = 256  # vessels that are looked at in one part
 _PIECE = 64  # points of a path that are looked at together
 AGREES = 0.9  # Dice of the mask with the one that the probability gives, below which it is of something else
 COUNTS = {"branch_points", "end_points", "segments", "pieces", "loops"}
@@ -182,22 +191,14 @@ def replicate(
             found = measure_sections(grid, grid, measurement, workers)
             lengths.append(found[0])
             widths.append(found[1])
-    seen = Grid(probability)
-    parts = workers.each(
-        "finding the least probabilities",
-        partial(_bottlenecks, seen, measurement.spacing, _paths(measurement)),
-        _groups(len(measurement.segments)),
-    )
+    least = partial(_bottleneck, Grid(probability), measurement.spacing)
+    bottlenecks = in_groups(workers, "finding the least probabilities", least, _paths(measurement))
     return Replicates(
         image=dict(zip(INTERVALS, np.array(rows).T, strict=True)),
         segments={"length": np.array(lengths).T, "diameter_mean": np.array(widths).T},
-        bottleneck=np.array([value for part in parts for value in part]),
+        bottleneck=np.array(bottlenecks),
         agreement=agreement,
     )
-
-
-def _groups(count: int) -> list[tuple[int, int]]:
-    return [(start, min(start + _GROUP, count)) for start in range(0, count, _GROUP)]
 
 
 def _paths(measurement: Measurement) -> list[np.ndarray]:
@@ -242,13 +243,7 @@ def measure_sections(
     return lengths, widths
 
 
-def _bottlenecks(
-    probability: Grid, spacing: Sequence[float], paths: Sequence[np.ndarray], part: tuple[int, int]
-) -> list[float]:
-    return [_bottleneck(probability, path, spacing) for path in paths[slice(*part)]]
-
-
-def _bottleneck(probability: Grid, path: np.ndarray, spacing: Sequence[float]) -> float:
+def _bottleneck(probability: Grid, spacing: Sequence[float], path: np.ndarray) -> float:
     """The least probability along a path, of which a piece at a time is read."""
     least = math.inf
     for start in range(0, len(path), _PIECE):

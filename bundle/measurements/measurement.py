@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..graphs import BRICK_VOXELS, PRUNE, Field, VascularGraph, fill_pinholes, stored_without_pinholes, vessel_graph
-from ..volumes import HERE, Volume, Workers
+from ..volumes import HERE, Volume, Workers, in_groups
 from .branching import angles_between, is_crossing, murray_exponent, murray_ratio, strahler_orders
 from .clipping import clip_graph
 from .diameters import Diameters, measure_diameters
@@ -164,7 +165,7 @@ def measure_mask(
     diameters = measure_diameters(graph, subject.filled, steps, grey, workers)
     graph = replace(graph, path_radii=diameters.radii, radii=np.array(diameters.means) / 2, paths=diameters.paths)
     extent = float(np.prod(steps)) * subject.tally.field
-    found, segments, nodes = measure_graph(graph, extent, dimensions, subject.unit, diameters)
+    found, segments, nodes = measure_graph(graph, extent, dimensions, subject.unit, diameters, workers)
     axes = "ZYX"[-dimensions:]
     row: dict[str, Any] = {"axes": axes}
     row |= {f"spacing_{axis}": step for axis, step in zip("zyx", (math.nan, *steps)[-3:], strict=True)}
@@ -181,7 +182,12 @@ def measure_mask(
 
 
 def measure_graph(
-    graph: VascularGraph, extent: float, dimensions: int, unit: str, diameters: Diameters | None = None
+    graph: VascularGraph,
+    extent: float,
+    dimensions: int,
+    unit: str,
+    diameters: Diameters | None = None,
+    workers: Workers = HERE,
 ) -> tuple[dict[str, float], list[dict], list[dict]]:
     """What a graph alone tells: of the image, of each vessel, of each node.
 
@@ -191,15 +197,16 @@ def measure_graph(
         dimensions: 2 or 3, of the field.
         unit: "micrometer" or "pixel".
         diameters: as the radii were measured; of the graph's own radii if None.
+        workers: who measures the vessels.
 
     Returns:
         Numbers by their columns.
     """
     diameters = diameters or Diameters.of(graph)
-    closed, cut = graph.closed, graph.cut
-    segments = [
-        _segment(graph, e, dimensions, diameters, bool(closed[e]), bool(cut[e])) for e in range(len(graph.edges))
-    ]
+    ends = zip(graph.edges.tolist(), graph.closed.tolist(), graph.cut.tolist(), strict=True)
+    parts = zip(graph.paths, graph.path_radii, ends, diameters.sources, strict=True)
+    vessels = in_groups(workers, "measuring vessels", partial(_segment, dimensions), list(parts))
+    segments = [{"segment": e, **vessel} for e, vessel in enumerate(vessels)]
     widths = np.array([segment["diameter_mean"] for segment in segments])
     for segment, order in zip(segments, strahler_orders(graph.edges, widths, len(graph.nodes)), strict=True):
         segment["strahler"] = order
@@ -225,18 +232,16 @@ def seen_by_crofton(graph: VascularGraph, dimensions: int) -> float:
     return total - float((widest * beyond).sum()) * (math.sqrt(3) if dimensions == 2 else 2)
 
 
-def _segment(
-    graph: VascularGraph, e: int, dimensions: int, diameters: Diameters, closed: bool, cut: bool
-) -> dict[str, Any]:
-    path, radii = graph.paths[e], graph.path_radii[e]
+def _segment(dimensions: int, told: tuple[np.ndarray, np.ndarray, tuple[list[int], bool, bool], str]) -> dict[str, Any]:
+    """The numbers of a vessel, but for its own: of its path, its radii, its nodes, and how they were told."""
+    path, radii, ((source, target), closed, cut), told_by = told
     along = weights_along(path)
     mean, deviation, least, most = _spread(2 * radii, along)
     # for a radius from its ends a line was drawn straight, whatever the vessel does there
     seen = path if closed else without_ends(path, radii[0], radii[-1])
     return {
-        "segment": e,
-        "source": int(graph.edges[e, 0]),
-        "target": int(graph.edges[e, 1]),
+        "source": source,
+        "target": target,
         "length": arc_length(path),
         "chord": chord_length(path),
         "tortuosity": math.nan if closed else tortuosity(path),
@@ -252,7 +257,7 @@ def _segment(
         "inclination": math.nan if closed or dimensions == 2 else inclination(path),
         "closed": closed,
         "cut_by_border": cut,
-        "diameter_source": diameters.sources[e],
+        "diameter_source": told_by,
         "exists": math.nan,
     }
 

@@ -12,7 +12,7 @@ from .order import order_statistics, percentiles
 from .overlap import ahead, behind
 from .reconciliation import reconcile
 from .shifting import dilated, eroded
-from .workers import HERE, SLAB, Slab, Workers
+from .workers import HERE, SLAB, Slab, Workers, in_groups
 
 __all__ = [
     "HERE",
@@ -30,6 +30,7 @@ __all__ = [
     "dilated",
     "eroded",
     "hysteresis",
+    "in_groups",
     "order_statistics",
     "percentiles",
     "reconcile",

@@ -7,14 +7,16 @@ writes its own blocks, and nothing else depends on how many slabs there are. So 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
-__all__ = ["HERE", "SLAB", "Slab", "Workers"]
+__all__ = ["HERE", "SLAB", "Slab", "Workers", "in_groups"]
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 Slab = tuple[int, int]  # slices from the first to the second, which is not included
 
+_GROUP = 512  # small things that make a part
 SLAB = 16  # slices that make a part where a slab needs some of its neighbours as well
 
 
@@ -53,3 +55,23 @@ class _Here:
 
 
 HERE: Workers = _Here()
+
+
+def in_groups(workers: Workers, what: str, function: Callable[[Part], Result], things: Sequence[Part]) -> list[Result]:
+    """Call a function with each of many small things, some hundreds of which make a part.
+
+    Args:
+        workers: who calls it.
+        what: it does.
+        function: as of :meth:`Workers.each`.
+        things: of any size; they go with the function and not with the parts.
+
+    Returns:
+        What it gives, in the order of the things.
+    """
+    groups = [(start, min(start + _GROUP, len(things))) for start in range(0, len(things), _GROUP)]
+    return [result for some in workers.each(what, partial(_of_group, function, things), groups) for result in some]
+
+
+def _of_group(function: Callable[[Part], Result], things: Sequence[Part], group: Slab) -> list[Result]:
+    return [function(thing) for thing in things[slice(*group)]]

@@ -3,7 +3,8 @@
 Both lie in docs/results/measurements. Masks of 1, 10 and 50 megavoxels, for all numbers of 1, 10 and 100, a twentieth
 of them vessel: where two random fields of one scale are both near 0, which leaves a network of bent tubes, about five
 voxels wide. Each row is a program of its own on one core. Seconds are those that the processor worked for it, so that
-other work on the machine does not count. The last row of the graph reads the mask from the disk by bricks.
+other work on the machine does not count; those of parts would be shared by the workers of a cluster. Rows of bricks and
+blocks read the mask from the disk, as "measure" does with stacks of more than 33 megavoxels.
 
 python -m scripts.benchmarks.measure_graph_speed
 python -m scripts.benchmarks.measure_graph_speed --of measure [--most 10]
@@ -20,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,7 @@ from scipy.ndimage import gaussian_filter
 
 from bundle.graphs import thin, vessel_graph
 from bundle.measurements import measure
-from bundle.volumes import StoredVolume
+from bundle.volumes import HERE, StoredVolume
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ROOT / "docs" / "results" / "measurements"
@@ -39,7 +42,13 @@ ROWS = {
         ("whole", (200, 512, 512)),
         ("bricks", (200, 512, 512)),
     ),
-    "measure": (("measure", (64, 128, 128)), ("measure", (160, 256, 256)), ("measure", (400, 512, 512))),
+    "measure": (
+        ("memory", (64, 128, 128)),
+        ("memory", (160, 256, 256)),
+        ("memory", (400, 512, 512)),
+        ("blocks", (160, 256, 256)),
+        ("blocks", (400, 512, 512)),
+    ),
 }
 
 
@@ -73,15 +82,27 @@ def main() -> None:
             print(row, flush=True)
 
 
+@contextmanager
+def stored(mask: np.ndarray) -> Iterator[StoredVolume]:
+    """A mask on the disk, beside which there is room for more."""
+    with tempfile.TemporaryDirectory() as folder:
+        volume = StoredVolume(Path(folder) / "mask", mask.shape, bool, mask.shape[1])
+        for z, plane in enumerate(mask):
+            volume.write(z, 0, plane)
+        yield volume
+
+
 def measured(read: str, shape: tuple[int, int, int]) -> dict[str, object]:
     """Time and memory of one mask."""
     mask = network(shape)
     row = {"read": read, "shape": "x".join(map(str, shape)), "megavoxels": round(mask.size / 1e6, 1)}
     row["vessel_percent"] = round(100 * float(mask.mean()), 2)
-    if read == "measure":
-        start = time.process_time()
-        graph = measure(mask, (1.0, 1.0, 1.0)).graph
-        row["seconds"] = round(time.process_time() - start, 1)
+    if read == "memory":
+        row |= all_numbers(mask)
+    elif read == "blocks":
+        with stored(mask) as volume:
+            del mask
+            row |= all_numbers(volume, work=volume.folder.parent)
     elif read == "whole":
         start = time.process_time()
         thin(mask)
@@ -91,18 +112,41 @@ def measured(read: str, shape: tuple[int, int, int]) -> dict[str, object]:
         row["graph_seconds"] = round(time.process_time() - start, 1)
     else:
         row["thin_seconds"] = ""
-        with tempfile.TemporaryDirectory() as folder:
-            stored = StoredVolume(Path(folder) / "mask", shape, bool, shape[1])
-            for z, plane in enumerate(mask):
-                stored.write(z, 0, plane)
+        with stored(mask) as volume:
             del mask
             start = time.process_time()
-            graph = vessel_graph(stored, work=folder)
+            graph = vessel_graph(volume, work=volume.folder.parent)
             row["graph_seconds"] = round(time.process_time() - start, 1)
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    row |= {"peak_mib": int(peak) // 1024, "segments": len(graph.edges), "machine": processor()}
+    segments = row.pop("segments") if "segments" in row else len(graph.edges)
+    row |= {"peak_mib": int(peak) // 1024, "segments": segments, "machine": processor()}
     return row
+
+
+class Timed:
+    """This process, and how long it worked at parts, which may be done by many."""
+
+    seconds = 0.0
+
+    def slabs(self, depth: int, least: int = 1) -> list[tuple[int, int]]:
+        """As of :class:`bundle.volumes.Workers`."""
+        return HERE.slabs(depth)
+
+    def each(self, what: str, function: Callable, parts: Sequence) -> list:
+        """As of :class:`bundle.volumes.Workers`."""
+        start = time.process_time()
+        results = HERE.each(what, function, parts)
+        self.seconds += time.process_time() - start
+        return results
+
+
+def all_numbers(mask: np.ndarray | StoredVolume, work: Path | None = None) -> dict[str, float]:
+    """How long it takes to measure a mask, and how long of it parts that a cluster's workers would do."""
+    timed, start = Timed(), time.process_time()
+    found = measure(mask, (1.0, 1.0, 1.0), work=work, workers=timed)
+    row = {"seconds": round(time.process_time() - start, 1), "parts_seconds": round(timed.seconds, 1)}
+    return row | {"segments": len(found.segments)}
 
 
 def network(shape: tuple[int, int, int]) -> np.ndarray:
