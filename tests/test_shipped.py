@@ -132,6 +132,9 @@ def test_what_is_shipped_are_the_means_of_the_parts_of_a_training(tmp_path, monk
             torch.testing.assert_close(published[f"{cascade}.{name}"].float(), expected, atol=1e-3, rtol=1e-3)
             last = "refine.head.1.residual.3.weight" if cascade == "dbac" else "refine.head.1.residual.4.weight"
             expected = torch.stack([states[cascade, part][last] for part in parts]).mean(0)
-            factor = train_model.SHARPENED[file]
+            factor, shift = train_model.SHARPENED[file]
             torch.testing.assert_close(published[f"{cascade}.{last}"].float(), factor * expected, atol=1e-3, rtol=1e-3)
+            last = "refine.head.1.shortcut.0.bias"
+            expected = factor * torch.stack([states[cascade, part][last] for part in parts]).mean(0) + shift
+            torch.testing.assert_close(published[f"{cascade}.{last}"].float(), expected, atol=1e-3, rtol=1e-3)
     assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["model.pt", "stack.pt"]

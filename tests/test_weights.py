@@ -61,10 +61,10 @@ def test_a_blend_holds_of_each_its_share():
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("cascade", [DBAC, DDMAC])
 @torch.inference_mode()
-def test_sharpening_multiplies_the_logits_of_the_mask_and_nothing_else(cascade, norm):
+def test_sharpening_scales_and_shifts_the_logits_of_the_mask_and_nothing_else(cascade, norm):
     network, image = cascade(1, (2, 3), norm=norm, shuffle=2).eval(), torch.rand(1, 1, 12, 20)
     before = network.stages(image)
-    sharpen(network, 1.5)
+    sharpen(network, 1.5, 0.25)
     after = network.stages(image)
     for stage, output in before.items():
-        torch.testing.assert_close(after[stage], output * (1.5 if stage == "mask" else 1))
+        torch.testing.assert_close(after[stage], output * 1.5 + 0.25 if stage == "mask" else output)

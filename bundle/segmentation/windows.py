@@ -28,6 +28,8 @@ WHOLE_PIXELS = 1536 * 1536
 PIXELS_AT_ONCE = 2 * WHOLE_PIXELS
 # side of the middle in which widths are measured: enough to see them, and a page wider than memory has one too
 MEASURED_SIDE = 4096
+# columns of an output that are handed on at once: of a wide page those of a whole window would be half a gigabyte
+YIELDED = 64
 # below, a window shows the network too little of a vessel's surroundings
 SMALLEST_WINDOW = 128
 
@@ -251,8 +253,11 @@ class Windows:
                     weights = torch.zeros_like(total[0, 0])
                 total[..., left : left + window[0], :] += output.to(device) * gaussian
                 weights[left : left + window[0]] += gaussian
+            del image  # before the next is read
             done = following - start
-            yield total[..., :done] / weights[:, :done]
+            for first in range(0, done, YIELDED):
+                last = min(first + YIELDED, done)
+                yield total[..., first:last] / weights[:, first:last]
             _move(total, done)
             _move(weights, done)
 

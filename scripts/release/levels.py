@@ -1,4 +1,5 @@
-"""How good masks are, and how well calibrated S is, by how much the cascades' logits are sharpened.
+"""How good masks are, and how well calibrated S is, by what the cascades' logits are multiplied by, and what is
+added to them.
 
     python -m scripts.release.levels OUT --output docs/results/levels.csv
 
@@ -29,7 +30,7 @@ from ..tables.result_files import write_rows
 from .publish_weights import blend, sharpen
 from .train_model import MODEL, NORM, STACK, checkpoint
 
-FACTORS = (1.0, 1.5, 2.0, 3.0)
+LEVELS = ((1.0, 0.0), (1.5, 0.0), (2.0, 0.0), (3.0, 0.0), (2.0, 0.2), (2.0, 0.4), (2.0, 0.6))  # factors and shifts
 LEAST = 50  # pixels of vessel that an image must hold
 EVERY = 17  # of the pixels, that count for the calibration
 
@@ -42,8 +43,8 @@ def cases(folder: Path) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
 
 
 @torch.inference_mode()
-def row(output: Path, images: str, parts: tuple[str, ...], factor: float) -> dict[str, str]:
-    """What one factor gives on the validation images of one kind."""
+def row(output: Path, images: str, parts: tuple[str, ...], factor: float, shift: float) -> dict[str, str]:
+    """What one factor and shift give on the validation images of one kind."""
     config = ConfigParser()
     config.read_config(INFERENCE)
     networks = []
@@ -55,7 +56,7 @@ def row(output: Path, images: str, parts: tuple[str, ...], factor: float) -> dic
     first, *others = networks
     blend(first, [each.state_dict() for each in others], [1 / len(networks)] * len(others))
     for cascade in (first.dbac, first.ddmac):
-        sharpen(cascade, factor)
+        sharpen(cascade, factor, shift)
     network, binarize = faster_copy(first), config.get_parsed_content("postprocessing")
     scores, probabilities, truth = [], [], []
     for image, mask in cases(output / images):
@@ -66,7 +67,7 @@ def row(output: Path, images: str, parts: tuple[str, ...], factor: float) -> dic
             found = np.asarray(binarize({"pred": probability})["pred"])[0] > 0
             scores.append(Confusion.between(found, mask))
     error = calibration_error(np.concatenate(probabilities), np.concatenate(truth))
-    made = {"images": images, "factor": f"{factor:g}", "count": str(len(scores))}
+    made = {"images": images, "factor": f"{factor:g}", "shift": f"{shift:g}", "count": str(len(scores))}
     for name in ("dice", "sensitivity", "precision"):
         made[name] = (
             f"{fmean(0.0 if np.isnan(value) else value for value in (getattr(each, name) for each in scores)):.4f}"
@@ -75,7 +76,7 @@ def row(output: Path, images: str, parts: tuple[str, ...], factor: float) -> dic
 
 
 def main() -> None:
-    """Compare the factors."""
+    """Compare the levels."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="OUT")
     parser.add_argument("--output", type=Path, required=True)
@@ -83,8 +84,8 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for images, parts in (("slices", STACK), ("images", MODEL)):
-        for factor in FACTORS:
-            rows.append(row(arguments.folder, images, parts, factor))
+        for factor, shift in LEVELS:
+            rows.append(row(arguments.folder, images, parts, factor, shift))
             print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     write_rows(arguments.output, rows)
 

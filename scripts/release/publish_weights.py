@@ -38,6 +38,7 @@ def main() -> None:
         help="the mean with other weights, of which it holds a share; may be given again",
     )
     parser.add_argument("--sharpen", type=float, default=1.0, help="factor of the logits of both cascades")
+    parser.add_argument("--shift", type=float, default=0.0, help="what is added to them then")
     arguments = parser.parse_args()
     config = ConfigParser()
     config.read_config(ROOT / "configs" / "inference.json")
@@ -53,7 +54,7 @@ def main() -> None:
     except InputError as error:
         parser.exit(1, f"{error}\n")
     for cascade in (network.dbac, network.ddmac):
-        sharpen(cascade, arguments.sharpen)
+        sharpen(cascade, arguments.sharpen, arguments.shift)
     image = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
     before = network(image)
     state = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
@@ -65,8 +66,8 @@ def main() -> None:
     print(f"{arguments.output}: {size:.1f} MiB, probabilities change by at most {difference:.1g} on noise")
 
 
-def sharpen(cascade: DBAC | DDMAC, factor: float) -> None:
-    """Multiply the logits of a cascade's mask, in place: the reverse of a temperature.
+def sharpen(cascade: DBAC | DDMAC, factor: float, shift: float = 0.0) -> None:
+    """Multiply the logits of a cascade's mask, and add to them, in place: Platt's scaling.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599.
     """
@@ -74,6 +75,7 @@ def sharpen(cascade: DBAC | DDMAC, factor: float) -> None:
     for layer in (last.residual[-1], last.shortcut[-1]):  # their sum is the output
         layer.weight.mul_(factor)
         layer.bias.mul_(factor)
+    last.shortcut[-1].bias.add_(shift)
 
 
 def blend(network: torch.nn.Module, others: list[dict[str, torch.Tensor]], shares: list[float]) -> None:
