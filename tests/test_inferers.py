@@ -198,6 +198,20 @@ def test_a_mosaic_s_margin_is_empty_and_its_tissue_is_not():
     assert not output[..., :136].any() and (output[..., 200:] > 0.99).all()
 
 
+def test_the_network_is_not_asked_about_the_empty_windows_of_a_mosaic():
+    image = torch.zeros(1, 1, 192, 512)
+    image[..., 64:128, 192:320] = torch.rand(1, 1, 64, 128, generator=torch.Generator().manual_seed(0))
+    asked = []
+
+    def network(part: torch.Tensor) -> torch.Tensor:
+        asked.append(part.amax() > part.amin())
+        return torch.ones_like(part)
+
+    output = WholeOrWindowsInferer(window=64, overlap=0, whole_pixels=0)(image, network)
+    assert len(asked) == 3 and sum(asked) == 2  # beside the tissue's two the first, which tells the number of channels
+    assert (output[..., 64:128, 192:320] == 1).all() and output.sum() == 64 * 128
+
+
 @pytest.mark.parametrize("whole_pixels", [10**6, 100])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_number_is_not_taken_for_background(value, whole_pixels):

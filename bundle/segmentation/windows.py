@@ -65,7 +65,7 @@ class Windows:
     def __init__(
         self,
         window: int = 1024,
-        overlap: float = 0.375,
+        overlap: float = 0.25,
         whole_pixels: int = WHOLE_PIXELS,
         scale: float | Literal["auto"] = 1.0,
         device: torch.device | str | None = None,
@@ -236,7 +236,7 @@ class Windows:
         side: int | None,
     ) -> Iterator[torch.Tensor]:
         if side is None:
-            yield _seen(network, read(0, size[1]))
+            yield _seen(network, read(0, size[1]), None)
             return
         # a window larger than the image would be padded, and show the network an edge that is not there
         window = tuple(min(side, length) for length in size)
@@ -245,7 +245,8 @@ class Windows:
         for start, following in zip(along, [*along[1:], size[1]], strict=True):
             image = read(start, start + window[1])
             for left in across:
-                output = _seen(network, image[..., left : left + window[0], :])
+                channels = total.shape[1] if total.numel() else None
+                output = _seen(network, image[..., left : left + window[0], :], channels)
                 if not total.numel():
                     device = image.device if self.device is None else self.device
                     gaussian = _importance(window).to(device)
@@ -291,8 +292,11 @@ def middle_of(side: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor, channels: int | None) -> torch.Tensor:
     """What the network finds in a part of an image, and nothing in its margins, which it sees filled.
+
+    Where all of it is margin, as of most windows of a large mosaic, and it is known how many channels the network
+    gives, the network is not asked.
 
     The copy's strides say ``channels_last``: ``contiguous`` leaves those of one channel as they are, by which others
     compute.
@@ -311,6 +315,8 @@ def _seen(network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) 
             for plane in planes:
                 filled = mirrored(plane.float().cpu().numpy(), margin)
                 plane.copy_(torch.from_numpy(filled))
+    if channels is not None and len(margins) == len(image) and all(margin.all() for margin in margins.values()):
+        return image.new_zeros((len(image), channels, *image.shape[2:]))
     output = network(image)
     if not output.isfinite().all():  # which every threshold takes for background
         raise InputError(

@@ -10,6 +10,7 @@ that is repeated, so that the share of vessels is the same at every size:
   page     a tiled 2D page from its file to all outputs, with a stand-in for the network, which gives its own input: the
            steps around it. Pages of 60,000 columns need the memory of one of 60,000 × 60,000
   network  the same with the shipped network
+  slide    the same, and all around the tissue, of a third of the page's sides, black: a scanned slide
 
 Rows that are there are kept: the command can be given again.
 
@@ -50,6 +51,7 @@ SHAPES = {
     "graph": [(4, 512, 512), (16, 512, 512), (64, 512, 512), (64, 1024, 1024)],
     "page": [(1, 4608, 4608), (1, 9216, 9216), (1, 18432, 18432), (1, 2048, 60000), (1, 6144, 60000)],
     "network": [(1, 1024, 1024), (1, 2048, 2048), (1, 4608, 4608), (1, 1024, 60000)],
+    "slide": [(1, 3750, 3750), (1, 7500, 7500), (1, 15000, 15000), (1, 60000, 60000)],
 }
 PATTERN, HELD = (64, 512, 512), 256  # what is repeated, and the side of its corner that is not empty
 
@@ -93,8 +95,8 @@ def in_a_program(kind: str, shape: tuple[int, int, int]) -> list[dict]:
     """The rows of one shape, a step each."""
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
-        if kind in ("page", "network"):
-            write_page(Path(folder) / "page.ome.tif", shape)
+        if kind in ("page", "network", "slide"):
+            write_page(Path(folder) / "page.ome.tif", shape, kind == "slide")
         command = [sys.executable, "-m", "scripts.benchmarks.growth", "--child", kind, json.dumps(shape), folder]
         child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         if child.returncode:
@@ -184,20 +186,24 @@ def of_graph(kind: str, shape: tuple[int, int, int], folder: Path) -> tuple[dict
     return {"graph": time.process_time() - began}, float(volume.values.mean())
 
 
-def page_parts(shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
-    """A page's grey values, uint8, in parts: a ground of few greys, and a slice of the pattern on it."""
+def page_parts(shape: tuple[int, int, int], slide: bool) -> Iterator[np.ndarray]:
+    """A page's grey values, uint8, in parts: a ground of few greys, and a slice of the pattern on it; or a slide's."""
     rng = np.random.default_rng(1)
     light = 20 + rng.integers(0, 4, PATTERN[1:], np.uint8) + np.uint8(150) * (pattern()[0] > 0.6).astype(np.uint8)
     volume = MadeUp(shape, light[None].repeat(PATTERN[0], 0))
     for start in range(0, shape[1], 512):
-        yield volume.rows(0, start, min(start + 512, shape[1]))
+        rows = volume.rows(0, start, min(start + 512, shape[1]))
+        if slide:
+            inside = np.arange(start, start + len(rows)) * 3 // shape[1] == 1
+            rows[~inside] = rows[:, : shape[2] // 3] = rows[:, 2 * shape[2] // 3 :] = 0
+        yield rows
 
 
-def write_page(path: Path, shape: tuple[int, int, int]) -> None:
+def write_page(path: Path, shape: tuple[int, int, int], slide: bool = False) -> None:
     """A tiled OME-TIFF with a pyramid."""
     from bundle.io import Layout, write_image_planes
 
-    write_image_planes(path, page_parts(shape), Layout(shape[1:], np.uint8, "YX", (0.5, 0.5)))
+    write_image_planes(path, page_parts(shape, slide), Layout(shape[1:], np.uint8, "YX", (0.5, 0.5)))
 
 
 def of_page(kind: str, shape: tuple[int, int, int], folder: Path) -> tuple[dict[str, float], float]:
