@@ -20,6 +20,8 @@ from .tuning import blended, mean_of, tuned
 __all__ = ["Adapted", "adapt"]
 
 SCALES = (0.5, 0.71, 1.0, 1.41, 2.0)
+# larger, a network finds what is finer, noise as well: strokes, which lie well beside vessels, would not tell
+SCALES_BY_STROKES = (0.5, 0.71, 1.0)
 LEVELS = ((0.45, 0.95), (0.3, 0.7), (0.5, 0.5), (0.6, 0.9), (0.7, 0.97), (0.8, 0.99), (0.9, 0.99))
 # strokes lie in the middle of vessels and well beside them: of edges, which the lower threshold moves, they say nothing
 LEVELS_BY_STROKES = ((0.45, 0.95), (0.45, 0.6), (0.45, 0.8), (0.45, 0.99))
@@ -89,8 +91,9 @@ def adapt(
     held = [np.concatenate([division.held_back(fold) for _, division in known]) for fold in range(FOLDS)]
     everything = np.ones(len(held[0]), bool)
     found = _Found(network, known)
-    candidates = _candidates(found, settings, progress)
-    levels = LEVELS if all(annotation.whole for annotation in annotations) else LEVELS_BY_STROKES
+    whole = all(annotation.whole for annotation in annotations)
+    levels = LEVELS if whole else LEVELS_BY_STROKES
+    candidates = _candidates(found, settings, SCALES if whole else SCALES_BY_STROKES, progress)
 
     def leveled(some: Sequence[Settings]) -> list[Settings]:
         return [replace(each, low=low, high=high) for each, (low, high) in itertools.product(some, levels)]
@@ -168,10 +171,12 @@ class _Found:
         return self.probabilities[key]
 
 
-def _candidates(found: _Found, settings: Settings, progress: Callable[[str, int, int], object]) -> list[Settings]:
+def _candidates(
+    found: _Found, settings: Settings, scales: Sequence[float], progress: Callable[[str, int, int], object]
+) -> list[Settings]:
     """Contrasts and scales to choose from; the largest, which takes longest, only where larger was better."""
     contrasts = list(found.known[0][0].images)
-    scales = sorted({settings.scale, *SCALES})
+    scales = sorted({settings.scale, *scales})
     candidates: list[Settings] = []
     for contrast in contrasts:
         dice: list[float] = []
