@@ -89,7 +89,7 @@ def test_another_lens_shows_the_same_brightness_at_another_size(factor: float):
     assert seen.mean().item() == pytest.approx(image.mean().item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("part", train_model.PARTS)
+@pytest.mark.parametrize("part", [*train_model.PARTS, *train_model.WITHOUT])
 @pytest.mark.parametrize("cascade", train_model.NORM)
 def test_the_trainings_of_the_shipped_weights_override_settings_that_the_config_has(tmp_path, cascade, part):
     """A misspelt override would be taken without a word, and do nothing."""
@@ -110,7 +110,7 @@ def test_the_trainings_of_the_shipped_weights_override_settings_that_the_config_
 
 
 def test_what_is_shipped_are_the_means_of_the_parts_of_a_training(tmp_path, monkeypatch):
-    """model.pt of the second and the third, stack.pt of the first alone, its logits doubled."""
+    """model.pt of the second and the third, stack.pt of the first alone, its logits doubled and shifted."""
     config = ConfigParser.load_config_file(INFERENCE)
     states = {}
     for number, part in enumerate(train_model.PARTS):
@@ -123,18 +123,18 @@ def test_what_is_shipped_are_the_means_of_the_parts_of_a_training(tmp_path, monk
             file.parent.mkdir(parents=True)
             torch.save({"model": network.state_dict()}, file)
             states[cascade.lower(), part] = network.state_dict()
-    train_model.publish(tmp_path)
+    train_model.publish(tmp_path, train_model.FILES)
     name = "coarse.encoder.0.0.residual.0.weight"
-    for file, parts in (("stack", train_model.STACK), ("model", train_model.MODEL)):
+    for file, parts in train_model.FILES.items():
         published = torch.load(tmp_path / f"{file}.pt", weights_only=True)["model"]
         for cascade in ("dbac", "ddmac"):
             expected = torch.stack([states[cascade, part][name] for part in parts]).mean(0)
             torch.testing.assert_close(published[f"{cascade}.{name}"].float(), expected, atol=1e-3, rtol=1e-3)
             last = "refine.head.1.residual.3.weight" if cascade == "dbac" else "refine.head.1.residual.4.weight"
             expected = torch.stack([states[cascade, part][last] for part in parts]).mean(0)
-            factor, shift = train_model.SHARPENED[file]
+            factor, shift = train_model.SHARPENED.get(file, (1.0, 0.0))
             torch.testing.assert_close(published[f"{cascade}.{last}"].float(), factor * expected, atol=1e-3, rtol=1e-3)
-            last = "refine.head.1.shortcut.0.bias"
+            last = f"refine.head.1.shortcut.{0 if cascade == 'dbac' else 1}.bias"
             expected = factor * torch.stack([states[cascade, part][last] for part in parts]).mean(0) + shift
             torch.testing.assert_close(published[f"{cascade}.{last}"].float(), expected, atol=1e-3, rtol=1e-3)
     assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["model.pt", "stack.pt"]

@@ -1,6 +1,6 @@
 """Train the shipped weights from nothing: images, both cascades, and both files of weights, by one command.
 
-    python -m scripts.release.train_model DIR OUT [--cascades DBAC DDMAC]
+    python -m scripts.release.train_model DIR OUT [--cascades DBAC DDMAC] [--without-vessmap]
 
 DIR holds ``vessmap`` and ``octa/synthetic``. OUT gets the images to train on (``slices`` and ``images``, see
 :mod:`scripts.release.training_images`) and a folder for each part of the training of each cascade. These are: slices of
@@ -9,14 +9,19 @@ stacks, and from what they gave single images, and from that VessMAP. The first 
 that each may have a process, and a thread, of its own: give the command twice at once, each with one of them, once the
 images are there (``--cascades`` without a name makes them alone), and once more for the files. The same command goes on
 where it stopped.
+
+``--without-vessmap`` trains on the same images but VessMAP's, half as long, and gives ``OUT/without_vessmap.pt``: what
+weights are worth on VessMAP that never saw it.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundle.networks import read_weights
@@ -36,11 +41,16 @@ PARTS = {  # configs, and options beside those of all parts
     "images": (GENERAL, {"max_epochs": 8, "crops_per_image": 1, "learning_rate": 1.5e-3}),
     "vessmap": (GENERAL[:2], {"max_epochs": 20, "crops_per_image": 8, "learning_rate": 1.5e-3} | ON_VESSMAP),
 }
+WITHOUT = {  # the first two without VessMAP
+    "slices_without": (GENERAL, {"max_epochs": 9, "crops_per_image": 1, "learning_rate": 3e-3}),
+    "images_without": (GENERAL, {"max_epochs": 8, "crops_per_image": 1, "learning_rate": 1.5e-3}),
+}
 STACK, MODEL = ("slices",), ("images", "vessmap")  # parts whose mean is shipped
+FILES = {"stack": STACK, "model": MODEL}
 # what the logits are multiplied by, and what is added: few pixels of sparse, dim sections reach the 0.95 that
 # hysteresis asks for, and people draw vessels a little wider than the slices of phantoms teach (docs/microscopes.md,
 # Levels)
-SHARPENED = {"stack": (2.0, 0.4), "model": (1.0, 0.0)}
+SHARPENED = {"stack": (2.0, 0.4)}
 
 
 def network_def(cascade: str) -> dict:
@@ -55,7 +65,7 @@ def checkpoint(output: Path, cascade: str, part: str) -> Path:
 
 def words(cascade: str, part: str, images: Path, output: Path, start: Path | None) -> list[str]:
     """The command of one part of a training."""
-    configs, options = PARTS[part]
+    configs, options = (PARTS | WITHOUT)[part]
     settings = {
         "network_def": network_def(cascade),
         "dataset_dir": images.resolve(),
@@ -77,25 +87,39 @@ def finished(file: Path) -> bool:
     return state["epoch"] == state["max_epochs"]
 
 
-def train(cascade: str, data: Path, output: Path) -> None:
-    """All parts of a cascade's training, one after the other."""
+def leave_out_vessmap(images: Path, target: Path) -> None:
+    """A dataset folder of the same files without VessMAP's."""
+    target.mkdir(parents=True, exist_ok=True)
+    for kind in ("images", "masks"):
+        if not (target / kind).exists():
+            (target / kind).symlink_to((images / kind).resolve(), target_is_directory=True)
+    with open(images / "split.csv", newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if "vessmap" not in row["stem"]]
+    with open(target / "split.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def train(cascade: str, data: Path, output: Path, parts: Sequence[str]) -> None:
+    """Some parts of a cascade's training, one after the other."""
     start = None
-    for part in PARTS:
+    for part in parts:
         images = data / "vessmap" if part == "vessmap" else output / part
         command = words(cascade, part, images, output, start)
         subprocess.run(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
         start = checkpoint(output, cascade, part)
 
 
-def publish(output: Path) -> None:
-    """Both files of weights, of what the trainings gave."""
-    for name, parts in {"stack": STACK, "model": MODEL}.items():
+def publish(output: Path, files: Mapping[str, Sequence[str]]) -> None:
+    """Files of weights, each the mean of what some parts of the trainings gave."""
+    for name, parts in files.items():
         target, blended = output / f"{name}.pt", []
         for number, part in enumerate(parts):
             file = output / f"{name}.part.pt" if number + 1 < len(parts) else target
             command = [sys.executable, "scripts/release/publish_weights.py"]
             command += [str(checkpoint(output, each, part).resolve()) for each in NORM]
-            factor, shift = SHARPENED[name] if file == target else (1.0, 0.0)
+            factor, shift = SHARPENED.get(name, (1.0, 0.0)) if file == target else (1.0, 0.0)
             command += ["--output", str(file.resolve()), "--sharpen", str(factor), "--shift", str(shift), *blended]
             subprocess.run(command, cwd=ROOT, check=True)
             blended = ["--blend", str(file.resolve()), str((number + 1) / (number + 2))]
@@ -108,15 +132,20 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--cascades", nargs="*", choices=NORM, default=list(NORM))
+    parser.add_argument("--without-vessmap", action="store_true")
     arguments = parser.parse_args()
+    without = arguments.without_vessmap
+    parts, files = (WITHOUT, {"without_vessmap": ("images_without",)}) if without else (PARTS, FILES)
     for name, options in IMAGES.items():
         if not (arguments.output / name / "split.csv").exists():
             command = [sys.executable, "-m", "scripts.release.training_images", str(arguments.data.resolve())]
             subprocess.run([*command, str((arguments.output / name).resolve()), *options], cwd=ROOT, check=True)
+        if without:
+            leave_out_vessmap(arguments.output / name, arguments.output / f"{name}_without")
     for cascade in arguments.cascades:
-        train(cascade, arguments.data, arguments.output)
-    if all(finished(checkpoint(arguments.output, each, part)) for each in NORM for part in PARTS):
-        publish(arguments.output)
+        train(cascade, arguments.data, arguments.output, tuple(parts))
+    if all(finished(checkpoint(arguments.output, each, part)) for each in NORM for part in parts):
+        publish(arguments.output, files)
 
 
 if __name__ == "__main__":
