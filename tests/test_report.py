@@ -204,6 +204,12 @@ def test_disagreement_is_doubtful_above_that_of_every_labelled_image():
     assert doubts({**row, "axes": "ZYX"}, 0.5) == []
 
 
+def test_widths_are_judged_at_the_scale_that_the_network_saw():
+    row = {"fraction": "10", "unit": "pixel", "diameter_p50": "20"}
+    assert len(doubts(row)) == 1 and doubts(row, scale=0.5) == [] and doubts(row, scale=None) == []
+    assert "20.0 pixels wide, 30.0 at scale 1.5" in doubts(row, scale=1.5)[0]
+
+
 def test_every_passage_of_the_methods_cites_references_that_are_listed_in_order():
     text = (files("bundle.reporting") / "methods.txt").read_text(encoding="utf-8")
     names = re.findall(r"^\[(\w+)\]$", text, re.M)

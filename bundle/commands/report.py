@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -50,6 +50,7 @@ from ..io import (
     open_image,
     output_path,
     read_findings,
+    read_record,
     record_path,
     refuse_others,
     write_record,
@@ -238,8 +239,16 @@ def _entry(source: Source, row: Mapping[str, str], arguments: argparse.Namespace
         lines=lines,
         extent=(depth if found.ndim == 3 else 0.0, height, width),
         slices=_slices(source, row, arguments) if found.ndim == 2 else None,
-        warnings=doubts(row, disagreement, graph["measured"]["remarks"], read_findings(mask_file)),
+        warnings=doubts(
+            row, disagreement, graph["measured"]["remarks"], read_findings(mask_file), _scale(read_record(mask_file))
+        ),
     )
+
+
+def _scale(record: Mapping[str, Any] | None) -> float | None:
+    """At which a mask was segmented, 1 if nothing is known; None if it was fitted."""
+    scale = (record or {}).get("options", {}).get("scale", 1.0)
+    return None if scale == "auto" else float(scale)
 
 
 def _spacing(row: Mapping[str, str]) -> list[float]:

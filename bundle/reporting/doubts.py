@@ -22,6 +22,7 @@ def doubts(
     disagreement: float = math.nan,
     remarks: Sequence[str] = (),
     finding: Mapping[str, Any] | None = None,
+    scale: float | None = 1.0,
 ) -> list[str]:
     """What is doubtful in an image, a line each.
 
@@ -30,6 +31,7 @@ def doubts(
         disagreement: mean of |L − N| over the mask's vessels; NaN where it is not known.
         remarks: what was said when it was measured, such as that it has no pixel size; they come first.
         finding: what ``segment`` noted of its mask: ``expected_dice``, and where it is low ``reason``, ``remedy``.
+        scale: at which it was segmented; None if it was fitted to the widths of its vessels, which then are not judged.
     """
 
     def number(column: str) -> float:
@@ -41,9 +43,10 @@ def doubts(
         lines.append(f"{fraction:.0f} % of the image is taken for vessel, which no tissue has")
     pixel = number("spacing_x") if row.get("unit") == "micrometer" else 1.0
     width = number("diameter_p50") / pixel
-    if width < SEEN_WIDTHS[0] or width > SEEN_WIDTHS[1]:
+    if scale is not None and (width * scale < SEEN_WIDTHS[0] or width * scale > SEEN_WIDTHS[1]):
+        seen = "" if scale == 1 else f", {width * scale:.1f} at scale {scale:.2g}"
         lines.append(
-            f"its vessels are about {width:.1f} pixels wide, the shipped weights are at home from "
+            f"its vessels are about {width:.1f} pixels wide{seen}, the shipped weights are at home from "
             f"{SEEN_WIDTHS[0]:g} to {SEEN_WIDTHS[1]:g}: look at the outline, and try --scale auto"
         )
     expected = (finding or {}).get("expected_dice")
