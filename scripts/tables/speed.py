@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 OURS = "this project"
+PAGES = {"page": "page, without the network", "network": "page", "slide": "page, a ninth of it tissue"}
 NOT_YET = "The command has not come to its end yet: no table is given."
 
 
@@ -144,7 +145,7 @@ def plot_growth(of: str, axes: Axes) -> None:
     rows = rows_of("growth.csv")
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
-        name = {"page": "page, without the network", "network": "page"}.get(row["kind"], row["step"])
+        name = PAGES.get(row["kind"], row["step"])
         if of == "peak MB" and row["kind"] == "volume":  # one program made all three steps
             name = "steps to a mask"
         if float(row[of]):
@@ -238,7 +239,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed_others": beside_others,
     "speed_lines": lines_through,
     "speed_steps": partial(growth, ("volume", "graph")),
-    "speed_pages": partial(growth, ("page", "network")),
+    "speed_pages": partial(growth, tuple(PAGES)),
 }
 # of each plot the table that it shows, and what draws it
 PLOTS: dict[str, tuple[str, Callable[[Axes], None]]] = {
