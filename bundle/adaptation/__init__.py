@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation, scribbled
-from .judging import Division, dice_of, divided, gain_of, tally
+from .judging import Division, dice_of, divided, gain_of, relief_of, tally
 from .settings import FILE, Adaptation, Settings, adapted_weights, mask_of, probability
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "mask_of",
     "mean_of",
     "probability",
+    "relief_of",
     "scribbled",
     "tally",
     "tuned",

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..segmentation import WholeOrWindowsInferer, WithDisagreement
 from .annotation import Annotation
-from .judging import FOLDS, Division, dice_of, divided, gain_of, tally
+from .judging import FOLDS, Division, dice_of, divided, gain_of, relief_of, tally
 from .settings import Settings, mask_of, probability
 from .tuning import blended, mean_of, tuned
 
@@ -31,6 +31,8 @@ SHARES = (0.5, 0.75)
 # that are worth nothing one in twenty passes
 LEAST_GAIN = 0.01
 SURE = 1.64
+# or, where Dice hangs on a few pieces, S must be off by less, and so by more of its standard errors: one in a hundred
+SURER = 2.33
 # what other settings must be worth for each thing that they change: of two that are level the usual ones stay
 PRICE = 0.005
 
@@ -69,8 +71,8 @@ def adapt(
 
     The annotation is divided into three folds; what two of them teach is judged on the third, as it is and in the looks
     of other images of its kind (:class:`Annotation`). From what changes nothing to what changes most, each must be
-    better than the one before by a point of Dice, and so by more than chance over the pieces of the annotation, or the
-    earlier one stays.
+    better than the one before by a point of Dice, and so, or its S less far off, by more than chance over the pieces of
+    the annotation, or the earlier one stays.
 
     Of weights, the three students' are averaged, and that mean with the old ones: students of one start that saw
     different parts err in different ways (Wortsman et al., Model soups, arXiv:2203.05482), and nothing has to be
@@ -142,7 +144,7 @@ class _Found:
         self.kept: dict[tuple[Settings, int, int], np.ndarray] = {}
 
     def tallies(self, settings: Settings) -> np.ndarray:
-        """Of the images as they are, ``[P, 3]`` as of :func:`tally`, one after the other."""
+        """Of the images as they are, ``[P, 4]`` as of :func:`tally`, one after the other."""
         return np.concatenate([self._tally(settings, number, 0) for number in range(len(self.known))])
 
     def in_all_looks(self, settings: Settings) -> np.ndarray:
@@ -158,7 +160,7 @@ class _Found:
         if (settings, number, look) not in self.kept:
             found = self._probability(settings, number, look)
             mask = mask_of(found, settings.low, settings.high)
-            self.kept[settings, number, look] = tally(mask, *self.known[number])
+            self.kept[settings, number, look] = tally(mask, found, *self.known[number])
         return self.kept[settings, number, look]
 
     def _probability(self, settings: Settings, number: int, look: int) -> np.ndarray:
@@ -210,7 +212,7 @@ def _crossed(
     options: Sequence[Settings],
     held: Sequence[np.ndarray],
 ) -> np.ndarray:
-    """Of each piece what those settings are worth that the other folds choose, ``[P, 3]``."""
+    """Of each piece what those settings are worth that the other folds choose, ``[P, 4]``."""
     return _joined([judged_by(_best(chosen_by, present, options, ~fold)) for fold in held], held)
 
 
@@ -224,7 +226,8 @@ def _chosen(held_back: Mapping[str, np.ndarray]) -> str:
     best = next(iter(held_back))
     for name, tallies in held_back.items():
         gain, error = gain_of(tallies, held_back[best])
-        if gain >= LEAST_GAIN and gain > SURE * error:
+        less, doubt = relief_of(tallies, held_back[best])
+        if gain >= LEAST_GAIN and (gain > SURE * error or less > SURER * doubt):
             best = name
     return best
 

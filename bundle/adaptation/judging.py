@@ -10,13 +10,15 @@ from scipy import ndimage
 
 from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation
 
-__all__ = ["FOLDS", "Division", "dice_of", "divided", "gain_of", "tally"]
+__all__ = ["FOLDS", "Division", "dice_of", "divided", "gain_of", "relief_of", "tally"]
 
 FOLDS = 3
 # pixels beside a cut by which no fold is judged: a vessel that is cut there lies on both sides
 GUARD = 8
 # pieces of a strip: a few vessels each, so that what goes wrong in one says little of the next
 PIECES = 6
+# S is never surer than this: a single pixel of 0 would outweigh all others
+LEAST_PROBABILITY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -93,20 +95,22 @@ def _strips(label: np.ndarray) -> Division:
     return Division(np.where(known, fold, -1).astype(np.int8), piece)
 
 
-def tally(mask: np.ndarray, annotation: Annotation, division: Division) -> np.ndarray:
-    """What a mask got right, missed and found wrongly in each piece.
+def tally(mask: np.ndarray, probability: np.ndarray, annotation: Annotation, division: Division) -> np.ndarray:
+    """What a mask got right, missed and found wrongly in each piece, and how far its probability was off.
 
     In shares, so that every image counts alike: of a mask, of its vessel pixels. Strokes tell nothing of how much of
     the image is vessel, and how long one is tells nothing of how much it matters: each counts alike, and so do both
-    kinds.
+    kinds. How far S was off is its cross entropy, in nats a pixel: the mean of vessel and background, if a piece holds
+    both.
 
     Args:
         mask: bool, ``[X, Y]``.
+        probability: S, of which the mask is made.
         annotation: what is known.
         division: of it.
 
     Returns:
-        ``[P, 3]``, of each piece.
+        ``[P, 4]``, of each piece.
     """
     judged = division.piece >= 0
     pieces, found = division.piece[judged], mask[judged]
@@ -115,16 +119,23 @@ def tally(mask: np.ndarray, annotation: Annotation, division: Division) -> np.nd
         np.bincount(pieces[kind], minlength=division.pieces)
         for kind in (found & vessel, ~found & vessel, found & ~vessel, ~found & ~vessel)
     )
-    vessels, backgrounds = right + missed, wrong + free
+    vessels, backgrounds = counted = right + missed, wrong + free
     if annotation.whole:
         vessels = backgrounds = np.full(division.pieces, max(vessels.sum(), 1))
     else:  # of each stroke its share, of both kinds the mean
         vessels, backgrounds = (np.maximum(kind * np.sum(kind > 0), 1) for kind in (vessels, backgrounds))
-    return np.stack([right / vessels, missed / vessels, wrong / backgrounds], axis=1)
+    given = np.clip(probability[judged], LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    off = [
+        np.bincount(pieces[kind], -np.log(of[kind]), division.pieces)
+        / np.maximum(np.bincount(pieces[kind], minlength=division.pieces), 1)
+        for kind, of in ((vessel, given), (~vessel, 1 - given))
+    ]
+    entropy = np.sum(off, axis=0) / np.maximum((counted[0] > 0).astype(int) + (counted[1] > 0), 1)
+    return np.stack([right / vessels, missed / vessels, wrong / backgrounds, entropy], axis=1)
 
 
 def dice_of(tallies: np.ndarray) -> float:
-    """Dice of :func:`tally`, ``[P, 3]``, over all pieces: 0 to 1; 1 if there is no vessel and none was found."""
+    """Dice of :func:`tally`, ``[P, 4]``, over all pieces: 0 to 1; 1 if there is no vessel and none was found."""
     return float(_dice(tallies.sum(axis=0)))
 
 
@@ -135,7 +146,7 @@ def gain_of(after: np.ndarray, before: np.ndarray) -> tuple[float, float]:
     doi:10.1214/aos/1176345462).
 
     Args:
-        after: of :func:`tally`, ``[P, 3]``.
+        after: of :func:`tally`, ``[P, 4]``.
         before: the same of another mask.
 
     Returns:
@@ -148,8 +159,27 @@ def gain_of(after: np.ndarray, before: np.ndarray) -> tuple[float, float]:
     return gain, float(np.sqrt((len(after) - 1) * np.var(without)))
 
 
+def relief_of(after: np.ndarray, before: np.ndarray) -> tuple[float, float]:
+    """By how much less S is off, and the standard error of that, of pieces taken together as :func:`gain_of` does.
+
+    Dice is a ratio of sums, in which a piece with much vessel counts for many others, so that what helps in most pieces
+    may not show for sure; here each counts alike.
+
+    Args:
+        after: of :func:`tally`, ``[P, 4]``.
+        before: the same of another mask.
+
+    Returns:
+        The mean, in nats a pixel, and its standard error: infinite of a single piece.
+    """
+    less = before[:, 3] - after[:, 3]
+    if len(less) < 2:
+        return float(less.mean()), float("inf")
+    return float(less.mean()), float(less.std(ddof=1) / np.sqrt(len(less)))
+
+
 def _dice(sums: np.ndarray) -> np.ndarray:
-    """Of sums ``[…, 3]`` of what is right, missed and wrong."""
-    right, missed, wrong = np.moveaxis(sums, -1, 0)
+    """Of sums ``[…, 3]`` of what is right, missed and wrong, and what else there is."""
+    right, missed, wrong = np.moveaxis(sums[..., :3], -1, 0)
     total = 2 * right + missed + wrong
     return np.where(total > 1e-9, 2 * right / np.maximum(total, 1e-9), 1.0)
