@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 TILE = 512  # pixels a side that are stored together, and on which the smallest copy fits
+COLUMNS = 4096  # of a wide band that are halved at once, an even number: sums in float64 take much memory
 
 
 def level_sizes(plane: tuple[int, int]) -> list[tuple[int, int]]:
@@ -50,6 +51,11 @@ def halved(band: np.ndarray, mask: bool) -> np.ndarray:
         band: ``[n, X]``, an even number of rows unless it is a plane's last.
         mask: whether it is one.
     """
+    columns = range(0, band.shape[1], COLUMNS)
+    return np.concatenate([_halved(band[:, left : left + COLUMNS], mask) for left in columns], axis=1)
+
+
+def _halved(band: np.ndarray, mask: bool) -> np.ndarray:
     even = np.pad(band, [(0, n % 2) for n in band.shape], "edge")
     quarters = [even[y::2, x::2] for y in (0, 1) for x in (0, 1)]
     if mask:

@@ -5,7 +5,7 @@ from .blocks import ResidualBlock, pad_to_multiple
 from .cascades import DBAC, DDMAC
 from .ensemble import AtScale, CascadeEnsemble
 from .faster import faster_copy
-from .memory import keep_memory, start_threads
+from .memory import give_memory_back, keep_memory, start_threads
 from .unet import ResidualUNet
 from .unet_plus_plus import ResidualUNetPlusPlus
 from .weights import ensemble_of_weights, fit_weights, load_weights, read_weights, scales_of
@@ -25,6 +25,7 @@ __all__ = [
     "ensemble_of_weights",
     "fit_weights",
     "faster_copy",
+    "give_memory_back",
     "keep_memory",
     "load_weights",
     "pad_to_multiple",

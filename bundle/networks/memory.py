@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from contextlib import suppress
 
 import torch
 
 from ..io import check_threads_fit
 
-__all__ = ["keep_memory", "start_threads"]
+__all__ = ["give_memory_back", "keep_memory", "start_threads"]
 
 # of glibc's malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
@@ -32,6 +33,17 @@ def keep_memory() -> None:
     # one arena for all threads: in one of its own a thread cannot use what another has freed
     for setting, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AT_ONCE), (_ARENA_MAX, 1)):
         change(setting, value)
+
+
+def give_memory_back() -> None:
+    """Give the system what this process holds of memory and does not use, where it can.
+
+    After :func:`keep_memory`, when the network has seen all of a large image: what comes then needs no feature maps,
+    and of a wide page a gigabyte and a half would lie idle.
+    """
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def start_threads() -> None:

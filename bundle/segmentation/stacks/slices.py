@@ -15,6 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ...io import atomic, image_name
+from ...networks import give_memory_back
 from ...transforms import Stretching
 from ...volumes import HERE, Slab, StoredVolume, Workers, ahead, band_rows, behind
 from ..scales import say_scale
@@ -113,6 +114,7 @@ class SliceNetwork:
                     call(disagreement.write, z, start, block[1])
                     call(probability.write, z, start, block[0])
                 bar.update()
+        give_memory_back()
 
     def _found(
         self, slices: Iterable[tuple[int, SliceRows]], size: tuple[int, int], scale: float, bands: list[tuple[int, int]]
