@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from threading import Timer
 
@@ -363,6 +364,29 @@ def test_a_worker_of_another_version_computes_nothing(tmp_path):
 
 def double(number: int) -> int:
     return 2 * number
+
+
+def fail_or_write(folder: Path, part: int) -> None:
+    """The first part fails when another has begun, which then goes on writing."""
+    if part == 0:
+        while not any(folder.iterdir()):
+            time.sleep(0.01)
+        raise InputError(folder, "cannot be read", "try another")
+    for number in range(20):
+        (folder / f"{part}_{number}").touch()
+        time.sleep(0.02)
+
+
+def test_where_a_part_fails_no_other_writes_any_more_when_that_is_said(client, tmp_path):
+    """What they write to is removed then, and would come back by what is written late."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        Cluster(client, tmp_path / "work").each("writing", partial(fail_or_write, tmp_path / "out"), [0, 1])
+    written = set((tmp_path / "out").iterdir())
+    assert len(written) == 20
+    time.sleep(0.3)
+    assert set((tmp_path / "out").iterdir()) == written and not any((tmp_path / "work").iterdir())
 
 
 @posix

@@ -65,6 +65,25 @@ def test_all_numbers_of_a_stack_by_blocks_are_those_of_the_whole(tmp_path, spaci
     assert found.graph.as_dict() == expected.graph.as_dict() and found.remarks == expected.remarks
 
 
+@pytest.mark.parametrize("depth", [1, 6])
+@pytest.mark.parametrize("empty", [True, False])
+def test_an_empty_mask_and_one_of_one_slice_are_measured_by_blocks_as_whole(tmp_path, depth, empty):
+    """Within a region, beside a margin; of one slice holes are an image's."""
+    shape = (depth, 30, 28)
+    mask = worms((30, 28))[0][None].repeat(depth, 0) & (not empty)
+    mask[:, 10:20, 10:20] = not empty
+    mask[:, 14, 14] = False
+    region, visible = np.ones(shape, bool), np.ones(shape[1:], bool)
+    region[:, :4] = visible[-4:] = False
+    for options in ({"region": region}, {"visible": visible}, {}):
+        expected = measure(mask, (2.0, 0.5, 0.5), **options)
+        volumes = {name: stored(tmp_path / name, array, 11) for name, array in options.items() if name == "region"}
+        volume = stored(tmp_path / "mask", mask, 11)
+        found = measure(volume, (2.0, 0.5, 0.5), work=tmp_path, brick=300, **{**options, **volumes})
+        same(found.image, expected.image)
+        assert found.graph.as_dict() == expected.graph.as_dict()
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_distances_of_bricks_are_those_of_the_whole_however_far_the_vessels_are(tmp_path, seed):
     """A few vessels far apart, in a region, beside a margin; against one distance transform of everything."""

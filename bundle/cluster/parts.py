@@ -6,9 +6,11 @@ import logging
 import pickle
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
+PATIENCE = 30  # seconds for which parts that are under way are waited for, when another has failed
+
+_under_way: list[str] = []  # of this process, what its threads are at
 _loaded = threading.local()  # a thread computes one part at a time, with a network of its own
 
 
@@ -91,8 +96,22 @@ class Cluster:
         finally:
             if self.client.status == "running":
                 self.client.cancel(futures)
+                if len(results) < len(parts):
+                    self._let_end(str(file))
             file.unlink(missing_ok=True)
         return [results[key] for key in keys]
+
+    def _let_end(self, file: str) -> None:
+        """Wait for parts of a call that has failed: what they write to would be removed, and come back by them."""
+        until = time.monotonic() + PATIENCE
+        with suppress(Exception):  # a worker that is gone writes nothing
+            while any(self.client.run(_at, file, on_error="ignore").values()) and time.monotonic() < until:
+                time.sleep(0.1)
+
+
+def _at(file: str) -> bool:
+    """Whether this process is at a part of a call."""
+    return file in _under_way
 
 
 def version() -> str:
@@ -118,4 +137,8 @@ def _call(file: str, part: Any, expected: str) -> Any:
             remedy = "choose an output folder on a disk that all machines share"
             raise InputError(Path(file).parent.parent, problem, remedy) from error
         _loaded.function, _loaded.file = pickle.loads(contents), file
-    return _loaded.function(part)
+    _under_way.append(file)
+    try:
+        return _loaded.function(part)
+    finally:
+        _under_way.remove(file)

@@ -25,14 +25,14 @@ def fill_pinholes(mask: np.ndarray, size: int | None = None) -> np.ndarray:
     there. So a capillary's loop stays, however small.
 
     Args:
-        mask: bool ``[Y, X]`` or ``[Z, Y, X]``.
+        mask: bool ``[Y, X]`` or ``[Z, Y, X]``; one slice is an image.
         size: the largest hole that is filled, in pixels or voxels; 4 in 2D and 8 in 3D if absent; 0 fills nothing.
 
     Returns:
         bool, the same shape.
     """
     volume, _ = as_volume(mask)
-    image = np.ndim(mask) == 2
+    image = volume.shape[0] == 1
     size = PINHOLE[2 if image else 3] if size is None else size
     if size == 0:
         return volume.reshape(np.shape(mask))

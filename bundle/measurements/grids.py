@@ -74,6 +74,8 @@ class Grid:
         """The values of some pixels, ``[P]``, of their indices ``[P, D]`` within it."""
         if isinstance(self.source, np.ndarray):
             return self.source[tuple(index.T)]
+        if not len(index):
+            return np.zeros(0, bool)
         order = np.argsort(index[:, 0], kind="stable")
         slices, starts = np.unique(index[order, 0], return_index=True)
         parts = []
@@ -81,7 +83,7 @@ class Grid:
             low = int(index[some, 1].min())
             rows = self.source.rows(z, low, int(index[some, 1].max()) + 1)
             parts.append(rows[index[some, 1] - low, index[some, 2]])
-        values = np.concatenate(parts) if parts else np.zeros(0)
+        values = np.concatenate(parts)
         back = np.empty(len(order), np.intp)
         back[order] = np.arange(len(order))
         return values[back]

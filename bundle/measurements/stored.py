@@ -74,13 +74,14 @@ class Blocks:
 
 def _values(path: Path, options: Mapping[str, Any], slab: Slab) -> np.ndarray:
     """The different values of some slices."""
-    image, found = open_image(path, **options), np.zeros(0)
+    image = open_image(path, **options)
+    found = np.zeros(0, image.dtype)
     for z in range(*slab):
         plane = image.plane(z)
         vessel = plane[plane != 0]
         one = not vessel.size or bool((vessel == vessel[0]).all())
         values = vessel[:1] if one else np.unique(vessel)
-        found = np.union1d(found, values if vessel.size == plane.size else np.append(values, 0))
+        found = np.union1d(found, values if vessel.size == plane.size else np.append(values, plane.dtype.type(0)))
         if found.size > _MOST:
             break
     return found
