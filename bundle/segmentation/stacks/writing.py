@@ -198,10 +198,16 @@ class StackWriter:
         write_image(self.path(stack, kind), array, "YX", spacing, affine=stack.image.affine, record=record)
 
 
+def _bands(grey: GreyBlocks) -> list[tuple[int, int]]:
+    """Rows that are looked at together: all of a small slice, however it is stored, since bands cut surroundings."""
+    _, height, width = grey.shape
+    return [(0, height)] if height * width <= PART_PIXELS else grey.bands
+
+
 def _parts(grey: GreyBlocks, rows: int) -> list[slice]:
     """Columns of a band that are looked at together: of a large slice few, since that takes a hundred times as much."""
     width = grey.shape[2]
-    columns = width if len(grey.bands) == 1 else max(1, PART_PIXELS // rows)
+    columns = width if len(_bands(grey)) == 1 else max(1, PART_PIXELS // rows)
     return [slice(left, left + columns) for left in range(0, width, columns)]
 
 
@@ -212,7 +218,7 @@ def _said(
 
     def parts() -> Iterator[list[np.ndarray]]:
         for z in range(*slab):
-            for start, stop in grey.bands:
+            for start, stop in _bands(grey):
                 rows = [volume.rows(z, start, stop) for volume in (grey, probability, disagreement, mask)]
                 yield from ([each[:, part] for each in rows] for part in _parts(grey, stop - start))
 
@@ -229,7 +235,7 @@ def _looks(grey: GreyBlocks, mask: StoredVolume, slab: Slab) -> Evidence:
     depth = grey.shape[0]
 
     def parts() -> Iterator[tuple[Light, np.ndarray, list[Light]]]:
-        for start, stop in grey.bands:
+        for start, stop in _bands(grey):
             columns = _parts(grey, stop - start)
             near: dict[int, Light | np.ndarray] = {}  # the slice and its neighbours; of a large one grey values alone
             for z in range(*slab):
