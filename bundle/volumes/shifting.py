@@ -1,4 +1,4 @@
-"""Dilation and erosion of planes by shifting them as a whole, ten times as fast as asking around every pixel."""
+"""Dilation and erosion of planes by shifting them as a whole, faster than asking around every pixel."""
 
 from __future__ import annotations
 
