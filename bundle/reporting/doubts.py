@@ -12,8 +12,8 @@ from ..trust import TRUSTED
 
 __all__ = ["doubts"]
 
-# above that of every labelled image of the validation and test splits, 0.157 (docs/results/disagreement)
-DISAGREEMENT = 0.16
+# above that of every labelled image of the validation and test splits, 0.169 (docs/results/disagreement)
+DISAGREEMENT = 0.17
 _FULL = 60  # per cent: no tissue has so many vessels
 
 
