@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .adaptation import Adapted
     from .measurements import Measurement
+    from .segmentation import SecondOpinion
     from .trust import Expectation
 
 __all__ = ["Fusion", "Segmentation", "adapt", "fuse", "measure", "read", "segment"]
@@ -42,8 +43,10 @@ class Segmentation:
         image: what was segmented: the image, the fused stack or the stack, of the mask's shape.
         depth: of a stack that was fused, the slice that each pixel is from, with fractions, from 0, ``[Y, X]``.
         spacing: micrometres along the mask's axes; None if unknown.
-        expectation: what Dice to expect of the mask, and if that is little, why, and what to do; None if the weights
-            give no second opinion to judge by.
+        expectation: what Dice to expect of what the weights found, and if that is little, why, and what to do; None if
+            they are of one network alone, so that nothing differs to judge by.
+        weights: the file of the weights that found it: of an image of which little is to be expected by those for
+            images, it may be those of slices.
     """
 
     mask: np.ndarray
@@ -53,6 +56,7 @@ class Segmentation:
     depth: np.ndarray | None
     spacing: tuple[float, ...] | None
     expectation: Expectation | None = None
+    weights: Path | None = None
 
     @property
     def expected_dice(self) -> float:
@@ -121,7 +125,8 @@ def segment(
         low: lower threshold of the hysteresis.
         high: upper threshold of the hysteresis. Of these three, None is what the weights were adapted with, or else
             what configs/inference.json says.
-        weights: a checkpoint of a training, or the folder that ``adapt`` wrote; the shipped weights if None.
+        weights: a checkpoint of a training, or the folder that ``adapt`` wrote; the shipped weights if None. Then,
+            where little is to be expected of what those for images find, those for slices are asked too.
         device: "cpu", "cuda" …; a GPU where there is one if None.
         progress: called with how many parts are done, and of how many: slices, and windows of what is larger than
             memory. What it raises ends the segmentation, and is raised here.
@@ -141,7 +146,7 @@ def segment(
     from monai.transforms import Compose
 
     from .adaptation import Adaptation, adapted_weights
-    from .segmentation import expected_of_image
+    from .segmentation import better_of, expected_of_image
 
     array, spacing = _array(image, spacing, choice)
     if mode not in ("auto", "fused", "stack"):
@@ -162,30 +167,39 @@ def segment(
     inferer, after = (parser.get_parsed_content(name) for name in ("inferer", "postprocessing"))
     tensor = torch.as_tensor(seen["image"])[None].float().to(next(network.parameters()).device)
     parts = inferer.parts(tuple(tensor.shape[2:]))
+    if tensor.ndim == 4:  # both networks at the scale that the first one finds to fit
+        with torch.inference_mode():
+            inferer = inferer.at(inferer.factor(tensor, network))
     count = itertools.count(1)
 
-    def counted(part: torch.Tensor) -> torch.Tensor:
-        made = network(part)
-        progress(min(next(count), parts), parts)
-        return made
+    @torch.inference_mode()
+    def found(network: torch.nn.Module) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        def counted(part: torch.Tensor) -> torch.Tensor:
+            made = network(part)
+            progress(min(next(count), parts), parts)
+            return made
+
+        output = inferer(tensor, counted)[0]
+        made = after({"pred": output[:1].float().cpu()})
+        mask, probability = (np.asarray(made[name][0]).T for name in ("pred", "probability"))
+        return probability, np.asarray(output[1].float().cpu()).T, mask > 0
 
     progress(0, parts)
-    with torch.inference_mode():
-        found = inferer(tensor, counted)[0]
-    made = after({"pred": found[:1].float().cpu()})
-    mask, probability, disagreement = (
-        np.asarray(channel).T for channel in (made["pred"][0], made["probability"][0], found[1].float().cpu())
-    )
     depth = seen.get("image_depth")
     grey = np.asarray(seen["original"])[0].T
+    second = _second(device) if weights is None and steps == "fusion" else None
+    (probability, disagreement, mask), expectation, other = better_of(
+        found(network), lambda found, other: expected_of_image(grey, found[0], found[1], found[2], other), found, second
+    )
     return Segmentation(
-        mask=mask > 0,
+        mask=mask,
         probability=probability,
         disagreement=disagreement,
         image=grey,
         depth=None if depth is None else np.asarray(depth).reshape(mask.shape[::-1]).T,
         spacing=None if spacing is None else tuple(spacing[-mask.ndim :]),
-        expectation=expected_of_image(grey, probability, disagreement, mask > 0),
+        expectation=expectation,
+        weights=second.weights if other and second else Path(chosen.weights),
     )
 
 
@@ -291,6 +305,10 @@ def adapt(
     file = shipped_weights(mode) if weights is None else adaptation.adapted_weights(os.fspath(weights)).weights
     network = _network(file, device).network
     settings = adaptation.Settings("equalized" if mode == "fused" else "slice")
+    if mode == "fused" and weights is None:  # segment asks the weights of slices too where it doubts
+        other = _network(shipped_weights("stack"), device).network
+        if adaptation.best_start([network, other], annotations, settings):
+            network, file = other, shipped_weights("stack")
     adapted = adaptation.adapt(network, annotations, settings, steps=steps, seed=seed, progress=progress)
     adaptation.write_adapted(Path(output), adapted, annotations[0], network, settings, mode, file)
     return adapted
@@ -334,6 +352,14 @@ _LOADING = threading.Lock()
 def _network(weights: Path, device: str | None) -> torch.nn.Module:
     with _LOADING:  # two threads would load it twice
         return _loaded(weights.resolve(), weights.stat().st_mtime_ns if weights.exists() else 0, device)
+
+
+@functools.lru_cache(maxsize=2)
+def _second(device: str | None) -> SecondOpinion:
+    """The weights of slices, for images of which those of images find little that can be trusted."""
+    from .segmentation import SecondOpinion
+
+    return SecondOpinion(_network(shipped_weights("fused"), device).network, shipped_weights("stack"))
 
 
 @functools.lru_cache(maxsize=4)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from ..errors import InputError, input_error
+from ..home import shipped_weights
 from ..io import Provenance, Source, atomic, reading_record, refuse_others, write_record
 from .words import add_reading_arguments, listed_sources, reading_options
 
@@ -126,7 +127,9 @@ def _segmented(source: Source, arguments: argparse.Namespace) -> Segmentation:
         name: value for name, value in {**reading_options(arguments), **source.choices}.items() if value is not None
     }
     spacing = choices.pop("spacing", None)
-    options = {name: getattr(arguments, name) for name in ("mode", "scale", "weights", "device")}
+    options = {name: getattr(arguments, name) for name in ("mode", "scale", "device")}
+    # one network for all places, by which they are compared, and no second opinion for some
+    options["weights"] = arguments.weights or shipped_weights(arguments.mode)
     return segment(source.path, spacing, **options, **choices)
 
 

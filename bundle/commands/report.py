@@ -65,8 +65,9 @@ from ..reporting import (
     render_page,
     report_content,
 )
-from ..segmentation import disagreement_on_mask
+from ..segmentation import disagreement_on_mask, second_weights
 from ..transforms import FuseFocus
+from ..trust import TRUSTED
 from . import compare, measure, segment
 from .words import add_stack_argument, listed_sources, log_to_terminal, reading_options
 
@@ -77,7 +78,7 @@ SEGMENTED, MEASURED, COMPARED, DATA = "segmented", "measured", "compared", "data
 PAGE, SETTINGS, DEFINITIONS = "report.html", "settings.json", "definitions.csv"
 _MADE = Provenance("report", (), {"of": "the images and settings that it shows"})
 _NOT_SETTINGS = ("command", "run", "inputs", "output", "overwrite")
-_HASH = "SHA-256 of the weights"
+_HASH, _SECOND_HASH = "SHA-256 of the weights", "SHA-256 of the weights of the second opinion"
 # what may change between two runs into one folder: the comparison and the page are made anew each time
 _FREE = ("--device", "--groups", "--quantities", "--confidence", "--reference", "--mixed", "--swc", "--weights")
 _PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-image")
@@ -300,6 +301,8 @@ def _methods(
         "version": VERSION,
         "weights": Path(parser["weights_file"]).name,
         "weights_hash": dict(settings)[_HASH],
+        "second_hash": dict(settings).get(_SECOND_HASH),
+        "trusted": TRUSTED,
         "torch": version("torch"),
         "monai": version("monai"),
         "fusion": FuseFocus().method,
@@ -310,6 +313,7 @@ def _methods(
         **{name: parser[name] for name in ("low", "high", "close_gaps", "remove_fragments")},
     }
     first = ["segment", parser["mode"], *["scale"] * (parser["scale"] != 1), "binarise"]
+    first += ["second"] * (_SECOND_HASH in dict(settings))
     second = ["measure", *["no_pixel_size"] * (without_size > 0)]
     if any(
         f"{name}_low" in entry.row and entry.row[f"{name}_low"]
@@ -344,6 +348,9 @@ def _settings(parser: ConfigParser, arguments: argparse.Namespace) -> list[tuple
     words |= {name: parser[name] for name in ("low", "high")}
     words["weights"] = weights.name
     settings = [("program", f"Vessel Cascades {VERSION}"), (_HASH, digest)]
+    other = second_weights(weights, parser["mode"]) if arguments.weights is None else None
+    if other is not None:
+        settings.append((_SECOND_HASH, hashlib.sha256(other.read_bytes()).hexdigest()))
     settings += [(f"--{name.replace('_', '-')}", _said(value)) for name, value in words.items()]
     settings += [(name, str(parser[name])) for name in ("close_gaps", "remove_fragments")]
     settings.append(("fusion of stacks", str(FuseFocus().method)))

@@ -17,8 +17,10 @@ With --mode both a stack is segmented both ways and the two are reconciled: NAME
 NAME_mask_2d.tif is its projection; NAME_colour.png shows depth by colour, NAME_rendering.png the volume, and with
 --surface stl (or ply) NAME_surface.stl is its surface, in micrometres where the voxels' size is known.
 
-Of each mask it is said what Dice to expect of it (how alike to what a person would draw, 0 to 1); below 0.7 there is a
-warning with the likeliest reason and a way out. expected_dice.csv in OUT has a row for each mask (docs/trust.md).
+Of each mask it is said what Dice to expect of it (how alike to what a person would draw, 0 to 1). Where that is below
+0.7 of an image or a fused stack, the weights of slices are asked as well, the mask of which more is expected is kept,
+and a line says so; and there is a warning with the likeliest reason and a way out.
+expected_dice.csv in OUT has a row for each mask (docs/trust.md).
 
 At the end, if OUT has more than three masks of this command's weights and mode, also of earlier commands, those are
 named on whose vessels the two cascades agree least: look at them first (not with --mode stack or both).
@@ -224,6 +226,8 @@ def configured(arguments: argparse.Namespace, sources: list[Source], plain: bool
     parser["reading#0#reader"] = _reader(parser)(**reading_options(arguments))
     parser["bundle_root"] = str(ROOT)
     parser["weights_file"] = weights
+    if arguments.weights is not None:
+        parser["second_weights"] = None  # those that were asked for, and no others
     parser["mode"] = mode
     parser["surface"] = arguments.surface
     parser.update({"scale": scale, "low": low, "high": high, "overwrite": arguments.overwrite})

@@ -48,7 +48,11 @@ _PLAIN = {
     "bundle.transforms.LinearContrastd": Stretching,
     "bundle.transforms.RemoveFragmentsd": Removal,
 }
-_WITHOUT = ("bundle.networks.", "bundle.segmentation.Outputs")  # components that need nothing of MONAI
+_WITHOUT = (
+    "bundle.networks.",
+    "bundle.segmentation.Outputs",
+    "bundle.segmentation.SecondOpinion",
+)  # components that need nothing of MONAI
 _REFERENCE = re.compile(r"@(\w+(?:#\w+)*)")
 
 
@@ -69,7 +73,8 @@ class PlainConfig:
 
     def can(self, mode: str) -> bool:
         """Whether the sections of a mode hold nothing but what is known here."""
-        sections = ["network_def", "inferer", "postprocessing", "outputs", "slices" if mode == "stack" else "fusion"]
+        sections = ["network_def", "inferer", "postprocessing", "outputs"]
+        sections += ["slices"] if mode == "stack" else ["fusion", "second"]
         return mode in ("fused", "stack") and all(map(_is_known, (self._config.get(name) for name in sections)))
 
     def __getitem__(self, place: str) -> Any:
@@ -105,7 +110,8 @@ class PlainConfig:
             folder, suffix = options["outputs"].folder, options["outputs"].suffix
             contrast = self.get_parsed_content("slices")
             return StackSegmenter(inputs, folder, contrast=contrast, suffix=suffix, **options)
-        return ImageSegmenter(inputs, fusion=self.get_parsed_content("fusion"), **options)
+        fusion, second = self.get_parsed_content("fusion"), self.get_parsed_content("second")
+        return ImageSegmenter(inputs, fusion=fusion, second=second, **options)
 
     def _resolved(self, value: Any) -> Any:
         if isinstance(value, list):

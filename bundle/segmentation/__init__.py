@@ -13,6 +13,7 @@ from .likelihood import SliceLikelihood
 from .outputs import Outputs, unfinished
 from .remarks import vessel_share
 from .scales import SEEN_WIDTHS, USUAL_WIDTH, fitting_scale
+from .second_opinion import SecondOpinion, better_of, second_weights
 from .stacks import SegmentedStack, StackSegmenter
 from .windows import Windows
 
@@ -27,6 +28,7 @@ __all__ = [
     "ImageSegmenter",
     "Outputs",
     "ReconcilingSegmenter",
+    "SecondOpinion",
     "SegmentationEvaluator",
     "SegmentationWriter",
     "SegmentedStack",
@@ -35,11 +37,13 @@ __all__ = [
     "WholeOrWindowsInferer",
     "Windows",
     "WithDisagreement",
+    "better_of",
     "disagreement_on_mask",
     "expected_of_image",
     "fingerprint_of_network",
     "fitting_scale",
     "least_agreed",
+    "second_weights",
     "unfinished",
     "vessel_share",
 ]

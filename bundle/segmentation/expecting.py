@@ -24,6 +24,7 @@ from ..io import (
 )
 from ..trust import Evidence, Expectation, Kind, Light, learned
 from .outputs import Outputs
+from .second_opinion import SecondOpinion
 
 __all__ = ["TABLE", "expected_of", "expected_of_image", "lights", "note_expectation", "write_expectations"]
 
@@ -32,7 +33,7 @@ COLUMNS = ("image", "expected_dice", "reason", "remedy")
 
 
 def expected_of_image(
-    grey: np.ndarray, probability: np.ndarray, disagreement: np.ndarray, mask: np.ndarray
+    grey: np.ndarray, probability: np.ndarray, disagreement: np.ndarray, mask: np.ndarray, second: bool = False
 ) -> Expectation | None:
     """What to expect of the mask of an image ``[Y, X]`` or a stack ``[Z, Y, X]``; all of the same shape.
 
@@ -41,9 +42,10 @@ def expected_of_image(
         probability: S.
         disagreement: |L − N|.
         mask: bool, what was made of S.
+        second: whether the weights of slices made it of an image (:mod:`~bundle.segmentation.second_opinion`).
 
     Returns:
-        None without a second opinion, or where the grey values are of another shape.
+        None of a network that cannot disagree with itself, or where the grey values are of another shape.
     """
     if grey.shape != mask.shape or not disagreement.any():
         return None
@@ -54,7 +56,7 @@ def expected_of_image(
         slices = zip(planes[3], lights(planes[0]), strict=True)
         return reduce(add, (Evidence.of_looks(light, found, beside) for found, (light, beside) in slices))
 
-    return expected_of(said, looks, mask.shape)
+    return expected_of(said, looks, mask.shape, second)
 
 
 def lights(planes: Iterable[np.ndarray]) -> Iterator[tuple[Light, list[Light]]]:
@@ -69,25 +71,31 @@ def lights(planes: Iterable[np.ndarray]) -> Iterator[tuple[Light, list[Light]]]:
         yield now, [] if before is None else [before]
 
 
-def expected_of(said: Evidence, looks: Callable[[], Evidence], shape: Sequence[int]) -> Expectation:
+def expected_of(
+    said: Evidence, looks: Callable[[], Evidence], shape: Sequence[int], second: bool = False
+) -> Expectation:
     """What to expect of a mask.
 
     Args:
         said: :meth:`bundle.trust.Evidence.of_networks` of it.
         looks: gives its :meth:`bundle.trust.Evidence.of_looks`.
         shape: of the mask, ``[Y, X]`` or ``[Z, Y, X]``; a stack of one slice is an image.
+        second: whether the weights of slices made it of an image.
     """
     kind: Kind = "image" if len(shape) == 2 or shape[0] == 1 else "stack"
-    return learned(kind).expect(said, kind, looks)
+    return learned("second" if second else kind).expect(said, kind, looks)
 
 
-def note_expectation(outputs: Outputs, source: Source, expectation: Expectation | None) -> None:
+def note_expectation(
+    outputs: Outputs, source: Source, expectation: Expectation | None, second: SecondOpinion | None = None
+) -> None:
     """Note with a mask's record what is expected of it.
 
     Args:
         outputs: where the record is, begun for this input.
         source: the input.
-        expectation: of its mask; None if nothing is known.
+        expectation: of what the run's own network found in it; None if nothing is known.
+        second: whose network made the mask, if the run's own did not.
 
     Raises:
         InputError: it cannot be written.
@@ -100,6 +108,8 @@ def note_expectation(outputs: Outputs, source: Source, expectation: Expectation 
         "remedy": expectation.remedy,
         "disagreement": _rounded(expectation.disagreement, 6),
     }
+    if second:
+        finding["weights"] = second.fingerprint
     note_finding(record_path(outputs.folder, source), outputs.path(source, "mask"), finding)
 
 

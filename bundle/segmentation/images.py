@@ -18,8 +18,10 @@ from ..transforms import Closing, Equalization, Fusing, Hysteresis, Removal, Str
 from ..transforms.focus import fuse
 from ..volumes import PAGE_PIXELS, ahead
 from .disagreement import WithDisagreement
+from .expecting import expected_of_image
 from .outputs import Outputs
 from .pages import PageSegmenter
+from .second_opinion import SecondOpinion, better_of
 from .side_by_side import side_by_side
 from .stacks import SliceNetwork, known_steps
 from .windows import Windows
@@ -51,6 +53,7 @@ class ImageSegmenter:
         device: where the network computes.
         amp: compute in half precision where that is safe.
         page_pixels: of a plane, up to which it is held in memory.
+        second: asked where little is to be expected of what the network finds.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class ImageSegmenter:
         device: torch.device | str = "cpu",
         amp: bool = False,
         page_pixels: int = PAGE_PIXELS,
+        second: SecondOpinion | None = None,
     ) -> None:
         self.inputs = inputs
         self.page_pixels = page_pixels
@@ -80,7 +84,8 @@ class ImageSegmenter:
         self.amp = amp
         self.writer = FoundWriter(outputs)
         seen = SliceNetwork(self.network, inferer, Stretching(), self.device, amp)
-        self.pages = PageSegmenter(outputs, self.fusing, self.equalization, seen, self.binarization)
+        self.second = second
+        self.pages = PageSegmenter(outputs, self.fusing, self.equalization, seen, self.binarization, second)
 
     def run(self) -> None:
         """Segment everything, a line for each, and say at the end how much there was.
@@ -167,27 +172,43 @@ class ImageSegmenter:
         return read if isinstance(read, Image) else self._found(*read)
 
     def _found(self, image: Image, plane: np.ndarray, depth: np.ndarray | None, enhanced: np.ndarray) -> Found:
-        def network(batch: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(self.device.type, enabled=self.amp):
-                return self.network(batch)
-
         seen = torch.as_tensor(enhanced.T)[None, None].to(self.device)
-        scale = self.inferer.factor(seen, network, image.path)
-        probability, disagreement = self.inferer.whole(seen, network, scale)[0].float().cpu().numpy()
+        scale = self.inferer.factor(seen, partial(self._seen_by, self.network), image.path)
         spacing = image.spacing and image.spacing[-2:]
-        mask = probability
-        for step in self.binarization:
-            if getattr(step, "unit", "pixel") == "micrometer" and step.size and spacing is None:
-                problem = "a size in micrometres was asked for, but the image has no pixel spacing"
-                raise InputError(image.path, problem, "give --spacing, or sizes in pixels")
-            mask = step.of(mask, spacing and spacing[::-1])
+
+        def found(network: nn.Module) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            maps = self.inferer.whole(seen, partial(self._seen_by, network), scale)[0].float().cpu().numpy()
+            return maps[0].T, maps[1].T, self._mask(image, maps[0], spacing).T
+
+        (probability, disagreement, mask), expectation, other = better_of(
+            found(self.network),
+            lambda found, second: expected_of_image(plane, *found, second=second),
+            found,
+            self.second,
+        )
         return Found(
-            mask=mask.T,
-            maps={"probability": probability.T, "disagreement": disagreement.T},
+            mask=mask,
+            maps={"probability": probability, "disagreement": disagreement},
             image=plane,
             dtype=image.dtype.name,
             depth=depth,
             spacing=spacing,
             affine=image.affine,
             scale=scale,
+            expectation=expectation,
+            second=self.second if other else None,
         )
+
+    def _seen_by(self, network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, enabled=self.amp):
+            return network(batch)
+
+    def _mask(self, image: Image, probability: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
+        """Of S, columns first."""
+        mask = probability
+        for step in self.binarization:
+            if getattr(step, "unit", "pixel") == "micrometer" and step.size and spacing is None:
+                problem = "a size in micrometres was asked for, but the image has no pixel spacing"
+                raise InputError(image.path, problem, "give --spacing, or sizes in pixels")
+            mask = step.of(mask, spacing and spacing[::-1])
+        return mask

@@ -13,12 +13,18 @@ from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
+from monai.utils import convert_to_dst_type
 from monai.utils.enums import CommonKeys as Keys
 
 from ..data import FAILURE
 from ..errors import InputError, foreseen
+from ..trust import Expectation
+from .disagreement import WithDisagreement
+from .expecting import expected_of_image
 from .inferers import SCALE
 from .outputs import Outputs
+from .second_opinion import SecondOpinion, better_of
+from .windows import Windows
 from .writing import Found, FoundWriter
 
 __all__ = ["SegmentationEvaluator", "SegmentationWriter"]
@@ -32,12 +38,18 @@ class SegmentationEvaluator(SupervisedEvaluator):
     Args:
         args: of :class:`monai.engines.SupervisedEvaluator`; the loader is one of :class:`bundle.data.InputDataset`,
             an image at a time.
+        second: asked where little is to be expected of what the network finds in an image; nobody if None.
         kwargs: the same.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, second: SecondOpinion | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.second = second
+        self.kept: tuple[Expectation | None, bool] = (None, False)  # of the image at hand, by whom
+        self._binarize = kwargs.get("postprocessing")
         self.add_event_handler(IterationEvents.FORWARD_COMPLETED, _split)
+        if second and self._binarize is not None and isinstance(self.inferer, Windows):
+            self.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._ask_again)
         self.succeeded = self.failed = 0
 
     def _iteration(self, engine: Engine, batchdata: dict) -> dict | list:
@@ -53,6 +65,31 @@ class SegmentationEvaluator(SupervisedEvaluator):
             return self._fail(str(error if error.path else InputError(source, error.problem, error.remedy)))
         self.succeeded += 1
         return output
+
+    def _ask_again(self, engine: Engine) -> None:
+        """Put what the second network finds in the place of what was found, where more is to be expected of it."""
+        self.kept = (None, False)
+        output, original = engine.state.output, engine.state.batch.get("original")
+        found = output[Keys.PRED]
+        if "disagreement" not in output or original is None or found.ndim != 4 or len(found) != 1:
+            return
+        image = output[Keys.IMAGE].as_tensor()
+        scale = found.meta.get(SCALE, 1.0)
+
+        def again(network: WithDisagreement) -> tuple[torch.Tensor, torch.Tensor]:
+            with torch.autocast(image.device.type, enabled=self.amp):
+                probability, disagreement = self.inferer.whole(image, network, scale).split(1, 1)
+            return convert_to_dst_type(probability, found)[0], disagreement
+
+        def expected(maps: tuple[torch.Tensor, torch.Tensor], second: bool) -> Expectation | None:
+            grey, probability, disagreement = (each[0, 0].float().cpu().numpy().T for each in (original, *maps))
+            assert self._binarize is not None
+            mask = np.asarray(self._binarize({Keys.PRED: maps[0][0].float().cpu().clone()})[Keys.PRED])[0] > 0
+            return expected_of_image(grey, probability, disagreement, mask.T, second)
+
+        maps, hoped, other = better_of((found, output["disagreement"]), expected, again, self.second)
+        output[Keys.PRED], output["disagreement"] = maps
+        self.kept = (hoped, other)
 
     def _fail(self, line: str) -> list:
         self.failed += 1
@@ -112,6 +149,7 @@ class SegmentationWriter:
         """
         for inputs, outputs in zip(engine.state.batch, engine.state.output, strict=True):
             meta, mask = inputs["image"].meta, outputs["pred"]
+            expectation, other = getattr(engine, "kept", (None, False))
             place = mask.meta.get("world_affine")
             maps = {kind: _in_file_order(outputs[kind]) for kind in ("probability", "disagreement") if kind in outputs}
             self.found.write(
@@ -125,6 +163,8 @@ class SegmentationWriter:
                     spacing=_spacing(mask),
                     affine=None if place is None else np.asarray(place),
                     scale=float(mask.meta.get(SCALE, 1.0)),
+                    expectation=expectation,
+                    second=engine.second if other else None,
                 ),
             )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..transforms.focus import fuse, fuse_maximum
 from ..volumes import StoredVolume, band_rows
 from .fingerprints import fingerprint_of_network
 from .outputs import Outputs
+from .second_opinion import SecondOpinion, better_of
 from .stacks import Binarization, GreyBlocks, SegmentedStack, SliceNetwork, SliceRows, StackWriter, work_folder
 
 __all__ = ["PageSegmenter"]
@@ -34,6 +36,7 @@ class PageSegmenter:
         equalization: how contrast is enhanced.
         network: the network, and how it sees a plane.
         binarization: the steps to a mask.
+        second: asked where little is to be expected of what the network finds.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class PageSegmenter:
         equalization: Equalization,
         network: SliceNetwork,
         binarization: Sequence[object],
+        second: SecondOpinion | None = None,
     ) -> None:
         self.outputs = outputs
         self.fusing = fusing
         self.equalization = equalization
         self.network = network
         self.binarization = Binarization(binarization)
+        self.second = second
 
     def segment(self, source: Source, image: Image) -> None:
         """Segment, and write what was found; a run that was interrupted goes on with what there is.
@@ -60,17 +65,29 @@ class PageSegmenter:
         with work_folder(folder, image.path, lambda: self._settings(image, source)) as work:
             flat, also = (image, {}) if len(image.shape) == 2 else self._fused(image, work)
             stages = self.binarization.stages(flat)
-            grey = GreyBlocks(flat)
-            probability, disagreement = (
-                StoredVolume(work / kind, grey.shape, np.float32, band_rows(grey.shape[2]))
-                for kind in ("probability", "disagreement")
+            grey, writer = GreyBlocks(flat), StackWriter(self.outputs)
+
+            def found(network: SliceNetwork, place: Path) -> SegmentedStack:
+                probability, disagreement = (
+                    StoredVolume(place / kind, grey.shape, np.float32, band_rows(grey.shape[2]))
+                    for kind in ("probability", "disagreement")
+                )
+                scale = network.go_over(
+                    grey, probability, disagreement, enhance=lambda: _Enhanced(grey, self.equalization, work)
+                )
+                mask = self.binarization.by_blocks(probability, stages, place)
+                return SegmentedStack(source, flat, grey.shape, probability, disagreement, mask, scale=scale)
+
+            first = found(self.network, work)
+            second = self.second or SecondOpinion(self.network.network)
+            at_scale = replace(self.network, inferer=self.network.inferer.at(first.scale))
+            stack, expectation, other = better_of(
+                first,
+                lambda stack, second: writer.expectation(stack, stack.mask, second),
+                lambda network: found(replace(at_scale, network=network), work / f"second-{second.digest}"),
+                second,
             )
-            scale = self.network.go_over(
-                grey, probability, disagreement, enhance=lambda: _Enhanced(grey, self.equalization, work)
-            )
-            mask = self.binarization.by_blocks(probability, stages, work)
-            stack = SegmentedStack(source, flat, grey.shape, probability, disagreement, mask, scale=scale)
-            StackWriter(self.outputs).all_of(stack, also)
+            writer.all_of(stack, also, expectation, second if other else None)
 
     def _fused(self, image: Image, work: Path) -> tuple[Image, dict[str, StoredVolume]]:
         """The fusion of a stack, and its depth map."""

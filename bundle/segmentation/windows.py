@@ -5,12 +5,13 @@ Of PyTorch alone: :mod:`~bundle.segmentation.inferers` makes a MONAI ``Inferer``
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import os
 from collections.abc import Callable, Iterator
 from threading import Lock
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 
@@ -78,6 +79,12 @@ class Windows:
         self.scale = scale
         self.device = device
         self._fitting: int | None = None  # the window that memory was found to bear, where that was tried
+
+    def at(self, scale: float) -> Self:
+        """The same at a given scale."""
+        other = copy.copy(self)
+        other.scale = scale
+        return other
 
     def whole(
         self,

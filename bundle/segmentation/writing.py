@@ -10,10 +10,12 @@ import numpy as np
 
 from ..io import Source, write_image
 from ..pictures import for_people, mask_overlay, write_png
+from ..trust import Expectation
 from .disagreement import least_agreed
 from .expecting import expected_of_image, note_expectation, write_expectations
 from .outputs import Outputs
 from .remarks import say_found, vessel_share
+from .second_opinion import SecondOpinion
 
 __all__ = ["Found", "FoundWriter"]
 
@@ -33,6 +35,8 @@ class Found:
         spacing: micrometres along the axes, if the file told.
         affine: of a NIfTI file.
         scale: factor by which the network saw it resampled.
+        expectation: of what the run's own network found; found out if None.
+        second: whose network made the mask, if the run's own did not.
     """
 
     mask: np.ndarray
@@ -43,6 +47,8 @@ class Found:
     spacing: tuple[float, ...] | None = None
     affine: np.ndarray | None = None
     scale: float = 1.0
+    expectation: Expectation | None = None
+    second: SecondOpinion | None = None
 
 
 class FoundWriter:
@@ -75,10 +81,10 @@ class FoundWriter:
             images["fused"] = _as_stored(found.image, found.dtype)
             images["depth"] = found.depth
         self.outputs.begin(source, [*images, "overlay", "mask"])
-        expectation = None
-        if "probability" in images and "disagreement" in images:
+        expectation = found.expectation
+        if expectation is None and "probability" in images and "disagreement" in images:
             expectation = expected_of_image(found.image, images["probability"], images["disagreement"], found.mask)
-        note_expectation(self.outputs, source, expectation)
+        note_expectation(self.outputs, source, expectation, found.second)
         for kind, array in images.items():
             self._image(source, kind, array, found)
         # in the file's own type, whose few values are quickly counted
@@ -88,8 +94,10 @@ class FoundWriter:
         self.outputs.confirm(source)
         self._image(source, "mask", found.mask, found)
         grey = image if image.ndim == 2 else image.max(axis=0)
-        share = vessel_share(int(np.count_nonzero(found.mask)), found.mask.shape, grey)
-        say_found(self.outputs, source, [share], expectation, found.mask, found.image, found.scale)
+        words = [vessel_share(int(np.count_nonzero(found.mask)), found.mask.shape, grey)]
+        if found.second:
+            words.append(found.second.words)
+        say_found(self.outputs, source, words, expectation, found.mask, found.image, found.scale)
 
     def say_where_to_look(self) -> None:
         """Write the table of what to expect, and name the images on whose vessels the cascades agree least.

@@ -24,6 +24,7 @@ FAR = 3.0  # standard deviations beyond which a feature says no more
 GOOD = 0.8  # Dice from which on a mask is an example of what trusted ones look like
 
 Kind = Literal["image", "stack"]
+Of = Literal["image", "second", "stack"]  # what is learned of: images by the weights of slices are the second
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,12 @@ class Learned:
 
 
 @cache
-def learned(kind: Kind) -> Learned:
+def learned(of: Of) -> Learned:
     """What the package has learned of a kind of images with its shipped weights.
+
+    Args:
+        of: "image" of single images and fused stacks, "second" of the same by the weights of slices, "stack" of slices.
 
     By ``python -m scripts.release.learn_trust``; how well it holds is in docs/trust.md.
     """
-    return Learned.from_dict(json.loads(FILE.read_text(encoding="utf-8"))[kind])
+    return Learned.from_dict(json.loads(FILE.read_text(encoding="utf-8"))[of])

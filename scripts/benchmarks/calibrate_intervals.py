@@ -37,7 +37,8 @@ from bundle.home import INFERENCE, ROOT, shipped_weights
 from bundle.io import atomic
 from bundle.measurements import COUNTS, INTERVALS, SEGMENTS, measure, measure_sections, replicate, spread
 from bundle.phantoms import FAMILIES, Phantom, make_phantom
-from bundle.segmentation import WithDisagreement
+from bundle.segmentation import SecondOpinion, WithDisagreement, better_of, expected_of_image
+from bundle.trust import Expectation
 
 HERE = Path(__file__).resolve().parents[2]
 CONSTANTS = HERE / "bundle" / "measurements" / "interval_constants.json"
@@ -90,25 +91,38 @@ class Chain:
         parser["weights_file"] = shipped_weights(mode)
         parser["device"] = torch.device("cpu")
         self.before = Compose(parser.get_parsed_content("fusion" if mode == "fused" else "slices"))
+        parser["mode"] = mode
         self.network = WithDisagreement(parser.get_parsed_content("network").eval())
+        self.second: SecondOpinion = parser.get_parsed_content("second")
         self.inferer = parser.get_parsed_content("inferer")
         self.after = parser.get_parsed_content("postprocessing")
 
     def __call__(self, stack: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The grey values, the mask, S and |L - N|: of the fused image ``[Y, X]``, or of the stack ``[Z, Y, X]``."""
         data = self.before({"image": torch.as_tensor(stack.T[None].astype(np.float32))})
-        with torch.inference_mode():
-            both = self._both(data["image"])
-        data["pred"], disagreement = both[:1], both[1]
-        data = self.after(data)
-        grey, mask, probability = (np.asarray(data[name][0]).T for name in ("original", "pred", "probability"))
-        return grey, mask != 0, probability, np.asarray(disagreement).T
+        grey = np.asarray(data["original"][0]).T
 
-    def _both(self, image: torch.Tensor) -> torch.Tensor:
+        @torch.inference_mode()
+        def found(network: torch.nn.Module) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            both = self._both(data["image"], network)
+            made = self.after({"pred": both[:1]})
+            probability, disagreement, mask = (np.asarray(each).T for each in (*both, made["pred"][0]))
+            return probability, disagreement, mask != 0
+
+        def expected(maps: tuple[np.ndarray, np.ndarray, np.ndarray], second: bool) -> Expectation | None:
+            return expected_of_image(grey, maps[0], maps[1], maps[2], second)
+
+        maps = found(self.network)
+        if self.second:
+            maps = better_of(maps, expected, found, self.second)[0]
+        probability, disagreement, mask = maps
+        return grey, mask, probability, disagreement
+
+    def _both(self, image: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
         """S and |L - N| ``[2, X, Y]`` of an image ``[1, X, Y]``, or ``[2, X, Y, Z]`` of the slices of a stack."""
         if image.ndim == 3:
-            return self.inferer(image[None], self.network)[0]
-        return torch.stack([self._both(plane) for plane in image.unbind(-1)], dim=-1)
+            return self.inferer(image[None], network)[0]
+        return torch.stack([self._both(plane, network) for plane in image.unbind(-1)], dim=-1)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from bundle.io import atomic, image_name, open_image
 from bundle.metrics import Confusion, centerline_dice
 from bundle.networks import load_weights
 from bundle.phantoms import FAMILIES, make_phantom
-from bundle.segmentation import WholeOrWindowsInferer
+from bundle.segmentation import SecondOpinion, WholeOrWindowsInferer, WithDisagreement, better_of, expected_of_image
 from bundle.transforms import AdaptiveHistogramEqualization, FuseFocus, LinearContrast
 
 from .vesselnn import stack_files
@@ -137,15 +137,17 @@ class Segmenter:
         weights: of its network.
         contrast: one of :data:`CONTRASTS`.
         inference: the config that names its network.
+        second: weights that are asked where little is to be expected of what is found in an image.
     """
 
-    def __init__(self, weights: Path, contrast: str, inference: Path = INFERENCE) -> None:
+    def __init__(self, weights: Path, contrast: str, inference: Path = INFERENCE, second: Path | None = None) -> None:
         config = ConfigParser()
         config.read_config(inference)
         self.network = load_weights(config.get_parsed_content("network_def"), weights).eval()
         self.binarize = config.get_parsed_content("postprocessing")
         self.inferer = WholeOrWindowsInferer()
         self.contrast = CONTRASTS[contrast]
+        self.second = SecondOpinion(self.network, second)
 
     def seen(self, image: np.ndarray) -> torch.Tensor:
         """What the network is shown, ``[1, X, Y]`` or ``[1, X, Y, Z]``."""
@@ -158,8 +160,20 @@ class Segmenter:
         if fast:
             part = Case(case.name, np.ascontiguousarray(seen[0]), case.mask).middle()
             seen, case = torch.from_numpy(np.ascontiguousarray(part.image))[None], part
-        probability = self.inferer(seen[None].float(), self.network)[0]
-        return np.asarray(self.binarize({"pred": probability})["pred"])[0] > 0, case.mask
+
+        def found(network: torch.nn.Module) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            maps = self.inferer(seen[None].float(), network)[0]
+            mask = np.asarray(self.binarize({"pred": maps[:1].clone()})["pred"])[0] > 0
+            return maps[0].numpy(), maps[-1].numpy(), mask
+
+        if not self.second or case.image.ndim == 3 or fast:
+            return found(self.network)[-1], case.mask
+        grey = np.asarray(case.image, np.float32)
+        first = found(WithDisagreement(self.network).eval())
+        maps, _, _ = better_of(
+            first, lambda found, second: expected_of_image(grey, *found, second=second), found, self.second
+        )
+        return maps[-1], case.mask
 
 
 def otsu(case: Case, fast: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +211,12 @@ def main() -> None:
         image = stack = otsu
     else:
         image, stack = (
-            Segmenter(arguments.weights or shipped_weights(mode), arguments.contrast, arguments.config)
+            Segmenter(
+                arguments.weights or shipped_weights(mode),
+                arguments.contrast,
+                arguments.config,
+                shipped_weights("stack") if mode == "fused" and not arguments.weights else None,
+            )
             for mode in ("fused", "stack")
         )
     for name in arguments.sets or known:

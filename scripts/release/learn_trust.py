@@ -39,7 +39,7 @@ from bundle.networks import load_weights
 from bundle.phantoms import FAMILIES, make_phantom
 from bundle.segmentation import WholeOrWindowsInferer, WithDisagreement
 from bundle.transforms import AdaptiveHistogramEqualization, LinearContrast
-from bundle.trust import TRUSTED, Evidence, Learned, area_under_curve
+from bundle.trust import TRUSTED, Evidence, Expectation, Learned, area_under_curve
 
 from ..benchmarks import microscopes
 from ..benchmarks.microscopes import PLAIN, Case
@@ -75,7 +75,7 @@ class Judged:
     """A mask, what was seen of it, and how good it is.
 
     Args:
-        kind: "image" or "stack", by which weights it was made.
+        kind: "image" or "stack", by which weights it was made; "second" of an image by the weights of slices.
         family: what is left out together.
         name: of the image, or of the stack and the slice's number.
         part: whether it is a slice of a stack that counts as well.
@@ -97,7 +97,7 @@ def segmenter(kind: str) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray,
     torch.set_num_threads(1)
     config = ConfigParser()
     config.read_config(INFERENCE)
-    weights = shipped_weights("stack" if kind == "stack" else "fused")
+    weights = shipped_weights("fused" if kind == "image" else "stack")
     network = WithDisagreement(load_weights(config.get_parsed_content("network_def"), weights)).eval()
     binarize, inferer = config.get_parsed_content("postprocessing"), WholeOrWindowsInferer()
 
@@ -113,7 +113,9 @@ def segmenter(kind: str) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray,
 
 
 def judged(kind: str, family: str, case: Case, counts: np.ndarray | None = None) -> Iterator[Judged]:
-    """Segment an image, or a stack and its slices, and compare with the truth where that counts."""
+    """Segment an image, by both weights, or a stack and its slices, and compare with the truth where that counts."""
+    if kind == "image":
+        yield from judged("second", family, case, counts)
     s, d, mask = segmenter(kind)(case.image)
     counts = np.ones(mask.shape, bool) if counts is None else counts
     found, true, right = (part & counts for part in (mask, case.mask, mask & case.mask))
@@ -269,21 +271,37 @@ def taught(cases: Sequence[Judged]) -> Learned:
 
 
 def expected(cases: Sequence[Judged]) -> tuple[dict[str, Learned], list[dict[str, Any]]]:
-    """What is learned of each kind, and for each mask what others than its own family let expect of it."""
-    found, rows = {}, []
-    for kind in ("image", "stack"):
-        some = [case for case in cases if case.kind == kind and not case.evidence.empty]
-        teaching = [case for case in some if case.family not in TESTS]
-        found[kind] = taught(teaching)
-        for family in dict.fromkeys(case.family for case in some):
-            teacher = found[kind] if family in TESTS else taught([c for c in teaching if c.family != family])
-            for case in (case for case in some if case.family == family):
-                answer = teacher.expect(case.evidence, kind)
-                what = "slice" if case.part else kind
-                numbers = {"dice": f"{case.dice:.4f}", "expected": f"{answer.dice:.4f}"}
-                role = "test" if family in TESTS else "left out"
-                about = {"family": family, "role": role, "kind": what, "image": case.name}
-                rows.append({**about, **numbers, "reason": answer.reason})
+    """What is learned of each kind, and for each mask what others than its own family let expect of it.
+
+    Of an image the mask is that which ``segment`` keeps: of which more is expected where little is of the first.
+    """
+    some = [case for case in cases if not case.evidence.empty]
+    teaching = [case for case in some if case.family not in TESTS]
+    found = {kind: taught([case for case in teaching if case.kind == kind]) for kind in ("image", "second", "stack")}
+    second = {(case.family, case.name): case for case in some if case.kind == "second"}
+
+    @cache
+    def teacher(kind: str, family: str) -> Learned:
+        others = [case for case in teaching if case.kind == kind and case.family != family]
+        return found[kind] if family in TESTS else taught(others)
+
+    def kept(first: Judged) -> tuple[Judged, Expectation]:
+        answer = teacher(first.kind, first.family).expect(first.evidence, first.kind)
+        other = second.get((first.family, first.name)) if first.kind == "image" and not answer.trusted else None
+        if other is None:
+            return first, answer
+        more = teacher("second", first.family).expect(other.evidence, "image")
+        return (other if more.dice > answer.dice else first), answer
+
+    rows = []
+    for first in sorted((case for case in some if case.kind != "second"), key=lambda case: case.kind == "stack"):
+        case, answer = kept(first)
+        what = "slice" if case.part else first.kind
+        numbers = {"dice": f"{case.dice:.4f}", "expected": f"{answer.dice:.4f}"}
+        role = "test" if case.family in TESTS else "left out"
+        about = {"family": case.family, "role": role, "kind": what, "image": case.name}
+        by = "stack.pt" if case.kind != "image" else "model.pt"
+        rows.append({**about, **numbers, "weights": by, "first": f"{first.dice:.4f}", "reason": answer.reason})
     return found, rows
 
 

@@ -21,6 +21,7 @@ from ...volumes import Slab, StoredVolume
 from ..expecting import expected_of, note_expectation
 from ..outputs import Outputs
 from ..remarks import say_found, vessel_share
+from ..second_opinion import SecondOpinion
 from ..side_by_side import side_by_side
 from .projections import middle_projection, picture_projection
 from .reading import GreyBlocks
@@ -49,12 +50,20 @@ class StackWriter:
         """The file of an output; ``kind`` is a key of :data:`bundle.io.KINDS`."""
         return self.outputs.path(stack.source, kind)
 
-    def all_of(self, stack: SegmentedStack, also: Mapping[str, StoredVolume] | None = None) -> None:
+    def all_of(
+        self,
+        stack: SegmentedStack,
+        also: Mapping[str, StoredVolume] | None = None,
+        expectation: Expectation | None = None,
+        second: SecondOpinion | None = None,
+    ) -> None:
         """Write probability, disagreement, overlay, and last the mask.
 
         Args:
             stack: what was found.
             also: more that is written before the mask, by its kind.
+            expectation: of what the run's own network found; found out if None.
+            second: whose network made the mask, if the run's own did not.
 
         Raises:
             InputError: a file cannot be written.
@@ -71,23 +80,25 @@ class StackWriter:
                 None if spacing is None else spacing[-1] * stack.shape[-1] / grey.shape[-1]
             )  # of a wide page a pixel is several
             write_png(self.path(stack, "overlay"), for_people(mask_overlay(grey, found), pixel))
-            expectation = self.expectation(stack, stack.mask)
+            expectation = expectation or self.expectation(stack, stack.mask)
             for future in written:
                 future.result()
         source = stack.source
-        note_expectation(self.outputs, source, expectation)
+        note_expectation(self.outputs, source, expectation, second)
         self.outputs.confirm(source)
         share = vessel_share(self.stored(stack, "mask", stack.mask), stack.shape, grey)
         slices = (partial(stack.mask.rows, z) for z in range(stack.shape[0]))
         found = middle_projection(slices, stack.shape[1:])
-        say_found(self.outputs, source, [share], expectation, found, grey, stack.scale)
+        words = [share, second.words] if second else [share]
+        say_found(self.outputs, source, words, expectation, found, grey, stack.scale)
 
-    def expectation(self, stack: SegmentedStack, mask: StoredVolume) -> Expectation | None:
-        """What to expect of a stack's mask, seen by blocks; None without a second opinion.
+    def expectation(self, stack: SegmentedStack, mask: StoredVolume, second: bool = False) -> Expectation | None:
+        """What to expect of a stack's mask, seen by blocks; None of a network that cannot disagree with itself.
 
         Args:
             stack: what was found.
             mask: of its shape, what is to be written.
+            second: whether the weights of slices made it of an image.
         """
         slabs = stack.workers.slabs(stack.shape[0], FEW)
 
@@ -97,9 +108,8 @@ class StackWriter:
         said = seen(_said, stack.probability, stack.disagreement, mask)
         if not any(differs for _, differs in said):
             return None
-        return expected_of(
-            reduce(add, (each for each, _ in said)), lambda: reduce(add, seen(_looks, mask)), stack.shape
-        )
+        together = reduce(add, (each for each, _ in said))
+        return expected_of(together, lambda: reduce(add, seen(_looks, mask)), stack.shape, second)
 
     def mask(self, stack: SegmentedStack, planes: Iterable[np.ndarray], grey: np.ndarray) -> str:
         """Write the mask.
