@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from scipy.special import expit, logit
 
 from bundle.__main__ import main
 from bundle.adaptation import (
@@ -46,6 +47,17 @@ def bars(contrast: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     image = 0.3 + 0.02 * rng.standard_normal(mask.shape)
     image[mask] += 0.5 * contrast
     return np.clip(image, 0, 1).astype(np.float32), mask
+
+
+class Careful(torch.nn.Module):
+    """S of brightness, whose logits are off by a number."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.tensor(shift))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(8 * (image - 0.55) + self.shift)
 
 
 def annotation(image: np.ndarray, mask: np.ndarray, whole: bool = True) -> Annotation:
@@ -164,6 +176,46 @@ def test_what_helps_in_nearly_all_pieces_is_taken_though_dice_hangs_on_one():
     worse = tallies(np.array([0.9, *[0.81] * 10]), 0.6)
     assert relief_of(worse, before)[0] == pytest.approx(-0.1)
     assert _chosen({"unchanged": before, "weights": worse}) == "unchanged"
+
+
+def test_thresholds_that_are_shifted_find_what_the_old_ones_find_in_shifted_logits():
+    logits = np.random.default_rng(0).normal(0, 3, (64, 64))
+    settings = Settings("slice", low=0.45, high=0.95)
+    for shift in (-1.3, 0.7, 2.4):
+        shifted = settings.shifted(shift)
+        for old, new in ((settings.low, shifted.low), (settings.high, shifted.high)):
+            sure = np.abs(logits + shift - logit(old)) > 0.03  # thresholds are rounded
+            assert np.array_equal((expit(logits) > new)[sure], (expit(logits + shift) > old)[sure])
+
+
+@pytest.mark.parametrize(("shift", "drawn"), [(-2.0, True), (0.0, True), (2.0, True), (-2.0, False)])
+def test_strokes_say_at_which_level_s_is_cut(shift, drawn):
+    """S of a network that is too careful, or too bold, by as much everywhere; a mask is judged by other settings."""
+    image, mask = bars()
+    strokes = np.full(mask.shape, UNLABELLED, np.int8)
+    strokes[8:90:8][mask[8:90:8]] = VESSEL
+    strokes[12:90:8][~mask[12:90:8]] = BACKGROUND
+    known = Annotation("bars", {"slice": image}, strokes if drawn else mask.astype(np.int8), not drawn)
+    adapted = adapt(Careful(shift), [known], SETTINGS, steps=0)
+    assert ("level" in adapted.tried) == drawn
+    if not drawn:
+        return
+    assert adapted.kind == ("settings" if shift else "unchanged") or abs(adapted.settings.low - SETTINGS.low) < 0.02
+    moved = logit(SETTINGS.low) - logit(adapted.settings.low)
+    assert np.sign(round(moved, 1)) == -np.sign(shift) and abs(moved) <= abs(shift) + 0.1
+
+
+def test_a_level_need_not_be_proven_but_does_not_displace_proven_weights():
+    def tallies(found: float, off: float) -> np.ndarray:
+        return np.stack([np.full(12, found), np.full(12, 1 - found), np.zeros(12), np.full(12, off)], 1)
+
+    before, level = tallies(0.8, 0.5), tallies(0.8, 0.49)
+    assert _chosen({"unchanged": before, "level": level}) == "level"
+    assert _chosen({"unchanged": before, "level": tallies(0.79, 0.4)}) == "unchanged"
+    assert _chosen({"unchanged": before, "level": tallies(0.8, 0.51)}) == "unchanged"
+    weights = tallies(0.9, 0.2)
+    assert _chosen({"unchanged": before, "level": tallies(0.9, 0.1), "weights": weights}) == "weights"
+    assert _chosen({"unchanged": before, "level": tallies(0.92, 0.3), "weights": weights}) == "level"
 
 
 def test_blending_is_the_mean_of_weights(random_ensemble):

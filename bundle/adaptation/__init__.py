@@ -10,7 +10,7 @@ from .judging import Division, dice_of, divided, gain_of, relief_of, tally
 from .settings import FILE, Adaptation, Settings, adapted_weights, mask_of, probability
 
 if TYPE_CHECKING:
-    from .choice import Adapted, adapt
+    from .choice import Adapted, adapt, best_start
     from .preparing import annotated_image, annotated_slices
     from .tuning import blended, mean_of, tuned
     from .writing import write_adapted
@@ -29,6 +29,7 @@ __all__ = [
     "adapted_weights",
     "annotated_image",
     "annotated_slices",
+    "best_start",
     "blended",
     "dice_of",
     "divided",
@@ -48,6 +49,7 @@ _OF_MONAI = {
     "adapt": "choice",
     "annotated_image": "preparing",
     "annotated_slices": "preparing",
+    "best_start": "choice",
     "blended": "tuning",
     "mean_of": "tuning",
     "tuned": "tuning",

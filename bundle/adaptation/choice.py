@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
 from torch import nn
 
 from ..segmentation import WholeOrWindowsInferer, WithDisagreement
-from .annotation import Annotation
-from .judging import FOLDS, Division, dice_of, divided, gain_of, relief_of, tally
+from .annotation import BACKGROUND, VESSEL, Annotation
+from .judging import FOLDS, LEAST_PROBABILITY, Division, dice_of, divided, gain_of, relief_of, tally
 from .settings import Settings, mask_of, probability
 from .tuning import blended, mean_of, tuned
 
-__all__ = ["Adapted", "adapt"]
+__all__ = ["Adapted", "adapt", "best_start"]
 
 SCALES = (0.5, 0.71, 1.0, 1.41, 2.0)
 # larger, a network finds what is finer, noise as well: strokes, which lie well beside vessels, would not tell
@@ -25,6 +27,8 @@ SCALES_BY_STROKES = (0.5, 0.71, 1.0)
 LEVELS = ((0.45, 0.95), (0.3, 0.7), (0.5, 0.5), (0.6, 0.9), (0.7, 0.97), (0.8, 0.99), (0.9, 0.99))
 # strokes lie in the middle of vessels and well beside them: of edges, which the lower threshold moves, they say nothing
 LEVELS_BY_STROKES = ((0.45, 0.95), (0.45, 0.6), (0.45, 0.8), (0.45, 0.99))
+# what the square of a shift of the logits costs, in nats a pixel: strokes that S tells apart leave it open
+SHIFT_PRICE = 0.2
 # of the new weights; some of the old ones are always kept, since the next image is not quite like this one
 SHARES = (0.5, 0.75)
 # a change must be worth this much on pixels that it was not made from, and so many of its standard errors: of changes
@@ -42,7 +46,7 @@ class Adapted:
     """What came out.
 
     Args:
-        kind: "unchanged", "settings" or "weights".
+        kind: "unchanged", "settings" (or the level alone, by strokes) or "weights".
         network: to segment with.
         settings: to segment by.
         before: Dice of the given weights and settings on the labelled pixels.
@@ -73,6 +77,9 @@ def adapt(
     of other images of its kind (:class:`Annotation`). From what changes nothing to what changes most, each must be
     better than the one before by a point of Dice, and so, or its S less far off, by more than chance over the pieces of
     the annotation, or the earlier one stays.
+
+    Strokes also say at which level S is to be cut: their logits are shifted until S is likeliest on both kinds of
+    strokes (Platt's scaling, of one number, at a price), and both thresholds with them.
 
     Of weights, the three students' are averaged, and that mean with the old ones: students of one start that saw
     different parts err in different ways (Wortsman et al., Model soups, arXiv:2203.05482), and nothing has to be
@@ -106,6 +113,9 @@ def adapt(
         "settings": _crossed(found.tallies, found.in_all_looks, settings, options, held),
     }
     chosen = {"unchanged": settings}
+    if not whole:
+        held_back["level"] = _joined([found.in_all_looks(found.at_level(settings, ~fold)) for fold in held], held)
+        chosen["level"] = found.at_level(settings, everything)
     students = []
     if steps:
         seen = _best(found.tallies, settings, candidates, everything)
@@ -131,7 +141,25 @@ def adapt(
     for share in SHARES:
         if name == f"weights, {share:.0%}":
             network = blended(network, mean_of(students), share)
-    return Adapted(name.partition(",")[0], network, chosen[name], before, tried[name], tried)
+    kind = "settings" if name == "level" else name.partition(",")[0]
+    return Adapted(kind, network, chosen[name], before, tried[name], tried)
+
+
+def best_start(networks: Sequence[nn.Module], annotations: Sequence[Annotation], settings: Settings) -> int:
+    """Which of some networks to adapt: the first, unless another is a point of Dice ahead on what is labelled.
+
+    Args:
+        networks: in evaluation mode.
+        annotations: what is known; all of it counts, since next to nothing is chosen by it.
+        settings: of all.
+
+    Returns:
+        Its number.
+    """
+    known = [(annotation, divided(annotation)) for annotation in annotations]
+    dice = [dice_of(_Found(network, known).tallies(settings)) for network in networks]
+    best = max(range(len(networks)), key=dice.__getitem__)
+    return best if dice[best] >= dice[0] + LEAST_GAIN else 0
 
 
 class _Found:
@@ -142,6 +170,7 @@ class _Found:
         self.known = known
         self.probabilities: dict[tuple[str, float, int, int], np.ndarray] = {}
         self.kept: dict[tuple[Settings, int, int], np.ndarray] = {}
+        self.shifts: dict[Settings, float] = {}  # of the logits, that the thresholds of settings stand for
 
     def tallies(self, settings: Settings) -> np.ndarray:
         """Of the images as they are, ``[P, 4]`` as of :func:`tally`, one after the other."""
@@ -156,10 +185,36 @@ class _Found:
             ]
         )
 
+    def at_level(self, settings: Settings, judged: np.ndarray) -> Settings:
+        """Thresholds for which S is at its likeliest on some pieces ``[P]``, bool."""
+        logits: dict[int, list[np.ndarray]] = {VESSEL: [], BACKGROUND: []}
+        first = 0
+        for number, (annotation, division) in enumerate(self.known):
+            own = judged[first : first + division.pieces]
+            first += division.pieces
+            pieces = (division.piece >= 0) & own[division.piece]
+            found = np.clip(self._probability(settings, number, 0), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+            for kind, values in logits.items():
+                values.append(logit(found[pieces & (annotation.label == kind)]))
+        vessel, background = (np.concatenate(values) for values in logits.values())
+
+        def loss(shift: float) -> float:
+            off = np.logaddexp(0, -vessel - shift).mean() + np.logaddexp(0, background + shift).mean()
+            return float(off + SHIFT_PRICE * shift**2)
+
+        if not (vessel.size and background.size):
+            return settings
+        shift = float(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x)
+        shifted = settings.shifted(shift)
+        self.shifts[shifted] = shift
+        return shifted
+
     def _tally(self, settings: Settings, number: int, look: int) -> np.ndarray:
         if (settings, number, look) not in self.kept:
             found = self._probability(settings, number, look)
             mask = mask_of(found, settings.low, settings.high)
+            if settings in self.shifts:
+                found = expit(logit(np.clip(found, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)) + self.shifts[settings])
             self.kept[settings, number, look] = tally(mask, found, *self.known[number])
         return self.kept[settings, number, look]
 
@@ -222,13 +277,21 @@ def _joined(tallies: Sequence[np.ndarray], held: Sequence[np.ndarray]) -> np.nda
 
 
 def _chosen(held_back: Mapping[str, np.ndarray]) -> str:
-    """The last that is surely better than the last one before that was."""
-    best = next(iter(held_back))
+    """The last that is surely better than the last one before that was; or the level, where that is no worse.
+
+    A level is one number, of which strokes tell much, and it helps on most images, so that it need not be proven.
+    """
+    best = "unchanged"
     for name, tallies in held_back.items():
         gain, error = gain_of(tallies, held_back[best])
         less, doubt = relief_of(tallies, held_back[best])
-        if gain >= LEAST_GAIN and (gain > SURE * error or less > SURER * doubt):
+        if name != "level" and gain >= LEAST_GAIN and (gain > SURE * error or less > SURER * doubt):
             best = name
+    if "level" in held_back:
+        gain, less = (of(held_back["level"], held_back[best])[0] for of in (gain_of, relief_of))
+        # of weights that are proven S is as they give it, so that how far it is off tells less
+        no_worse = gain > 0 if best.startswith("weights") else gain >= 0 and less > 0
+        best = "level" if no_worse else best
     return best
 
 

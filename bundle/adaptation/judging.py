@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from .annotation import BACKGROUND, UNLABELLED, VESSEL, Annotation
 
-__all__ = ["FOLDS", "Division", "dice_of", "divided", "gain_of", "relief_of", "tally"]
+__all__ = ["FOLDS", "LEAST_PROBABILITY", "Division", "dice_of", "divided", "gain_of", "relief_of", "tally"]
 
 FOLDS = 3
 # pixels beside a cut by which no fold is judged: a vessel that is cut there lies on both sides

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit, logit
 from torch import nn
 
 from ..errors import InputError
@@ -35,6 +36,11 @@ class Settings:
     scale: float = 1.0
     low: float = 0.45
     high: float = 0.95
+
+    def shifted(self, shift: float) -> Settings:
+        """Thresholds that find what these do in S whose logits are shifted; they are rounded to three digits."""
+        low, high = (round(float(expit(logit(threshold) - shift)), 3) for threshold in (self.low, self.high))
+        return replace(self, low=low, high=high)
 
     def as_dict(self) -> dict[str, str | float]:
         """The settings in JSON's types."""

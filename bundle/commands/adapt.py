@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output)
     start = time.perf_counter()
     # PyTorch takes a while, and what is above should be said at once
-    from ..adaptation import Settings, adapt, write_adapted
+    from ..adaptation import Settings, adapt, best_start, write_adapted
 
     pairs = list(zip(arguments.files[::2], arguments.files[1::2], strict=True))
     annotations, mode = _annotations(pairs, arguments)
@@ -117,6 +117,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{target}: kept (--overwrite makes it again)")
         return 0
     settings = Settings("equalized" if mode == "fused" else "slice")
+    if mode == "fused" and arguments.weights is None:  # segment asks the weights of slices too where it doubts
+        other, file = _network(arguments, "stack")
+        if best_start([network, other], annotations, settings):
+            network, weights = other, file
+            print(f"begins from {file.name}, which is better on what is labelled than the weights for images")
     with _Bars() as bars:
         adapted = adapt(
             network, annotations, settings, steps=arguments.steps, seed=arguments.seed, progress=bars.progress
