@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["INFERENCE", "PACKAGE", "ROOT", "STACK_WEIGHTS", "VERSION", "WEIGHTS", "shipped_weights"]
 
-VERSION = "0.9.0"
+VERSION = "0.10.0"
 PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = PACKAGE / "resources"  # a wheel carries the same folders there: pyproject.toml maps them
 ROOT = _INSTALLED if _INSTALLED.is_dir() else PACKAGE.parent
