@@ -3,8 +3,9 @@
     python platforms/deploy/app.py --input IN --output OUT --model MODEL
 
 MODEL is what ``python -m monai.bundle ckpt_export --use_trace True`` made, or the bundle as a folder; IN a file or a
-folder. Each input NAME becomes OUT/NAME_mask.tif, the mask of ``python -m bundle segment``: a stack is fused first, and
-with --mode stack segmented slice by slice. A bad input is said in a line, the others go on, and the exit status is 1.
+folder. Each input NAME becomes OUT/NAME_mask.tif, the mask of ``python -m bundle segment`` with these weights: a stack
+is fused first, and with --mode stack segmented slice by slice. A bad input is said in a line, the others go on, and the
+exit status is 1.
 
 The stock operator for bundles drops what loads and saves from the bundle's steps, so reading and writing are operators
 of this application.

@@ -104,7 +104,9 @@ with Claims("MONAI Deploy App SDK", version("monai-deploy-app-sdk")) as claims:
                     print(done.stdout[-3000:], done.stderr[-3000:])
                 theirs = copy / "_".join(("segment", Path(asked["--input"]).stem, *reading))
                 if not theirs.exists():
-                    python("-m", "bundle", "segment", asked["--input"], *reading, "--output", theirs, folder=copy)
+                    # an application has one network
+                    own = ("--weights", "models/model.pt", "--output", theirs)
+                    python("-m", "bundle", "segment", asked["--input"], *reading, *own, folder=copy)
                 for name in ("image", "stack") if asked["--input"] == "images" else ("two_channels",):
                     other = theirs / f"{name}_mask.tif"
                     mine = copy / asked["--output"] / other.name

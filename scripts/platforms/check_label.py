@@ -136,10 +136,10 @@ def masks(inputs: dict[str, Path], out: Path, *words: object) -> dict[str, np.nd
     """The masks that a segment with these words makes, by the inputs' names."""
     stacks = [inputs[name] for name in ("pages", "mm", "micron") if name in inputs]
     images = [path for name, path in inputs.items() if path not in stacks and not name.endswith("corrected")]
-    bundle("segment", *images, "--output", out, *words)
+    # the server has one network for all, and asks no other
+    own = () if "--weights" in words else ("--weights", ROOT / "models" / "model.pt")
+    bundle("segment", *images, "--output", out, *words, *own)
     if stacks:
-        # the server has one network for all
-        own = () if "--weights" in words else ("--weights", ROOT / "models" / "model.pt")
         bundle("segment", *stacks, "--mode", "stack", "--output", out, *words, *own)
     return {
         path.name.split(".")[0]: tifffile.imread(out / f"{path.name.split('.')[0]}_mask.tif") > 0
